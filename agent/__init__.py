@@ -1,0 +1,1 @@
+"""The agent around the model: sound in and out, graphs, sessions, the server and the command line."""

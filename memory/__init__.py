@@ -1,0 +1,1 @@
+"""What the agent remembers of each person. Imports nothing else of the house."""

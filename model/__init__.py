@@ -1,0 +1,1 @@
+"""Speech models behind one interface. Imports nothing else of the house."""

@@ -1,0 +1,1 @@
+"""Judges: situations in, five probabilities and their evidence out."""
