@@ -64,6 +64,7 @@ class PolicyState(Record):
 
     acted_words: int = 0  # words of this turn's transcript that were there at the last action
     acted_s: float = -1e9  # session clock of the last action
+    acted_spoken_s: float = 0.0  # seconds of this turn's speech that were there at the last action
     held: tuple[tuple[str, float], ...] = ()  # smoothed probabilities
     overlap_s: float = 0.0  # how long user speech has overlapped the agent's reply
 
