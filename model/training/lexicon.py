@@ -1,0 +1,89 @@
+"""Makes the word list of `model.nano.lexicon` and trains its letters-to-sounds model, from CMUdict.
+
+Knows which words are worth listing: all of our own texts, then the most frequent of general English. It does
+not know how they are decoded. Run: ``python -m model.training.lexicon --scenes S --exchanges X --speech C``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.nano import lexicon, spelling
+from model.nano.lexicon import Pronunciation
+from model.nano.weights import FOLDER
+from model.training import spelling as spelling_training
+from model.training import wording
+
+SIZE = 28_000  # words
+ALTERNATES = 3  # pronunciations per word at most
+_WORD = re.compile(r"[a-z']*[a-z][a-z']*")
+CUTOFF = (0.0, 0.0, 2.0, 2.0, 3.0, 4.0)  # of the letters-to-sounds model: 0.4 MB
+
+
+def cmudict(path: Path) -> dict[str, list[Pronunciation]]:
+    """Words with their pronunciations, from a file of lines ``word(2) PH ON ES``."""
+    found: dict[str, list[Pronunciation]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        word, *phones = line.split()
+        word = re.sub(r"\(\d+\)$", "", word)
+        if _WORD.fullmatch(word) and phones:
+            found.setdefault(word, []).append(tuple(phones))
+    return found
+
+
+def general_logp(words: Iterable[str]) -> NDArray[np.float64]:
+    """Natural log unigram probabilities of ``words`` in pocketsphinx's general model (-99 where unknown)."""
+    from pocketsphinx import Decoder, get_model_path
+
+    decoder = Decoder(lm=get_model_path("en-us/en-us.lm.bin"), loglevel="FATAL")
+    model, logmath = decoder.get_lm("_default"), decoder.logmath
+    known = (model.prob([word]) for word in words)
+    return np.array([max(-99.0, logmath.log_to_ln(p)) for p in known])
+
+
+def choose(own: Counter[str], dictionary: dict[str, list[Pronunciation]], size: int) -> list[str]:
+    """All own words that look like words, filled up to ``size`` with the most frequent of the dictionary."""
+    chosen = {word for word, count in own.items() if word in dictionary or (count >= 2 and len(word) > 1)}
+    others = sorted(word for word in dictionary if word not in chosen)
+    order = np.argsort(-general_logp(others), kind="stable")
+    return sorted(chosen | {others[n] for n in order[: max(0, size - len(chosen))]})
+
+
+def main() -> None:
+    """Train the letters-to-sounds model, choose the words, and write both into the weights folder."""
+    from pocketsphinx import get_model_path
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=Path, required=True, help="folder of scene files as JSON lines")
+    parser.add_argument("--exchanges", type=Path, required=True, help="folder of *.exchanges")
+    parser.add_argument("--speech", type=Path, required=True, help="folder of recorded corpora")
+    parser.add_argument("--held-out", default="w8", help="scene file that is never trained on")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    dictionary = cmudict(Path(get_model_path("en-us/cmudict-en-us.dict")))
+    entries = [(word, phones) for word, all_ in dictionary.items() for phones in all_]
+    model, pairs = spelling_training.train(entries, len(CUTOFF), CUTOFF)
+    model.save(options.out / "spelling.ngram")
+    spelling.write_pairs(options.out / "spelling.txt", pairs)
+    scenes = [path for path in sorted(options.scenes.glob("*.jsonl")) if path.stem != options.held_out]
+    texts = [
+        *wording.scenes(scenes),
+        *wording.dialogues(sorted(options.exchanges.glob("*.exchanges")), "train"),
+        *wording.transcripts(options.speech, "train"),
+    ]
+    own = Counter(word for saying in texts for word in saying.words)
+    guess = spelling.Spelling(model, pairs)
+    chosen = choose(own, dictionary, SIZE)
+    listed = {word: tuple(dictionary.get(word, [guess.pronounce(word)])[:ALTERNATES]) for word in chosen}
+    lexicon.write(options.out / "lexicon.txt.xz", listed)
+
+
+if __name__ == "__main__":
+    main()
