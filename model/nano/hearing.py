@@ -1,0 +1,200 @@
+"""The ear: audio encoder with phone CTC and heads for how something was said. Whole or chunk by chunk.
+
+Log-mel -> two stride-2 convolutions -> blocks at 25 Hz of chunk-causal attention (160 ms chunks, bounded
+left context), causal depthwise convolution and feed-forward -> phones. A frame sees its own chunk and the
+past, so a chunk's output never changes later and costs the same however long the turn is. Knows phones and
+labels, not words: those are `decoder`'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from model.interface import EMOTIONS, EVENTS, Record
+from model.nano import phones
+from model.nano.features import MELS, MelStream, normalise
+
+
+class HearingConfig(Record):
+    """Sizes of the ear."""
+
+    dim: int = 256
+    layers: int = 6
+    heads: int = 4
+    feedforward: int = 1024
+    kernel: int = 9  # of the depthwise convolution, frames
+    chunk: int = 4  # frames per 160 ms
+    left: int = 128  # frames of left context (5.12 s)
+
+
+@dataclass
+class Heard:
+    """Output of the encoder: CTC log-probabilities [B, T, phones], manner states [B, T, dim]."""
+
+    logp: torch.Tensor
+    manner: torch.Tensor
+
+
+@dataclass
+class EarState:
+    """What the ear keeps of the past; fixed size. ``caches`` holds (keys, values, convolution) per block."""
+
+    front: list[torch.Tensor] = field(default_factory=list)
+    caches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = field(default_factory=list)
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotary embedding (Su et al. 2021) of [B, H, T, d] by tables [T, d/2]."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+def _tables(start: int, count: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rates = 10_000.0 ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
+    angles = torch.arange(start, start + count, dtype=torch.float32)[:, None] * rates
+    return angles.cos(), angles.sin()
+
+
+class Block(nn.Module):
+    """Attention, depthwise convolution, feed-forward; each with a pre-norm and a residual."""
+
+    def __init__(self, config: HearingConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.gate, self.mix = nn.Linear(dim, 2 * dim), nn.Linear(dim, dim)
+        self.depth = nn.Conv1d(dim, dim, config.kernel, groups=dim)
+        self.depth_norm = nn.LayerNorm(dim)
+        self.up, self.down = nn.Linear(dim, config.feedforward), nn.Linear(config.feedforward, dim)
+
+    def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        batch, frames, dim = x.shape
+        heads = self.qkv(x).view(batch, frames, 3, self.config.heads, dim // self.config.heads)
+        q, k, v = heads.permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def _attend(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Queries are the last frames of the keys' span; positions count from the span's start."""
+        cos, sin = _tables(0, k.shape[2], k.shape[3])
+        cos, sin = cos.to(k.dtype), sin.to(k.dtype)
+        late = k.shape[2] - q.shape[2]
+        mixed = F.scaled_dot_product_attention(_rotate(q, cos[late:], sin[late:]), _rotate(k, cos, sin), v, mask)
+        return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def _convolve(self, x: torch.Tensor, past: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        joined = torch.cat([past.to(x.dtype), F.glu(self.gate(x), dim=-1)], dim=1)
+        deep = self.depth(joined.transpose(1, 2)).transpose(1, 2)
+        return self.mix(F.silu(self.depth_norm(deep))), joined[:, -(self.config.kernel - 1) :]
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Whole utterances [B, T, dim] under ``mask`` [T, T]."""
+        q, k, v = self._split(self.norms[0](x))
+        x = x + self._attend(q, k, v, mask)
+        past = x.new_zeros(x.shape[0], self.config.kernel - 1, x.shape[2])
+        x = x + self._convolve(self.norms[1](x), past)[0]
+        return x + self.down(F.silu(self.up(self.norms[2](x))))  # type: ignore[no-any-return]
+
+    def step(
+        self, x: torch.Tensor, cache: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """One chunk [B, chunk, dim] with what is kept of the past."""
+        q, k, v = self._split(self.norms[0](x))
+        keys, values = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)
+        x = x + self._attend(q, keys, values, None)
+        deep, past = self._convolve(self.norms[1](x), cache[2])
+        x = x + deep
+        left = self.config.left
+        kept = (keys[:, :, -left:], values[:, :, -left:], past)
+        return x + self.down(F.silu(self.up(self.norms[2](x)))), kept
+
+
+class Encoder(nn.Module):
+    """The audio encoder. ``forward`` for training on whole turns, ``step`` for one chunk."""
+
+    def __init__(self, config: HearingConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or HearingConfig()
+        dim = self.config.dim
+        self.front = nn.ModuleList([nn.Conv1d(MELS, dim, 3, stride=2), nn.Conv1d(dim, dim, 3, stride=2)])
+        self.blocks = nn.ModuleList(Block(self.config) for _ in range(self.config.layers))
+        self.norm = nn.LayerNorm(dim)
+        self.phones = nn.Linear(dim, phones.COUNT)
+        self.manner = nn.Linear(2 * dim, dim)
+        self.emotion = nn.Sequential(nn.Linear(2 * dim, dim), nn.SiLU(), nn.Linear(dim, len(EMOTIONS)))
+        self.event = nn.Linear(dim, len(EVENTS))
+        self.facing = nn.Linear(dim, 1)
+        self.complete = nn.Linear(dim, 1)
+
+    def mask(self, frames: int) -> torch.Tensor:
+        """Boolean [T, T]: own chunk, and ``left`` frames before it."""
+        chunk = self.config.chunk
+        at = torch.arange(frames)
+        start = at // chunk * chunk
+        return (at[None] < (start + chunk)[:, None]) & (at[None] >= (start - self.config.left)[:, None])
+
+    def _finish(self, mid: torch.Tensor, x: torch.Tensor) -> Heard:
+        x = self.norm(x)
+        manner = torch.tanh(self.manner(torch.cat([mid, x], dim=-1)))
+        return Heard(F.log_softmax(self.phones(x).float(), dim=-1), manner)
+
+    def forward(self, mel: torch.Tensor) -> Heard:
+        """Log-mel [B, 4 T, MELS], T a multiple of the chunk -> Heard over T frames."""
+        x = normalise(mel).transpose(1, 2)
+        for layer in self.front:
+            x = F.gelu(layer(F.pad(x, (1, 0))))
+        x = x.transpose(1, 2)
+        mask, mid = self.mask(x.shape[1]), x
+        for number, block in enumerate(self.blocks):
+            x = block(x, mask)
+            mid = x if number == len(self.blocks) // 2 - 1 else mid
+        return self._finish(mid, x)
+
+    def open(self) -> EarState:
+        """An ear that has heard nothing."""
+        config, size = self.config, self.config.dim // self.config.heads
+        front = [torch.zeros(1, MELS, 1), torch.zeros(1, config.dim, 1)]
+        empty = torch.zeros(1, config.heads, 0, size)
+        caches = [(empty, empty, torch.zeros(1, config.kernel - 1, config.dim)) for _ in self.blocks]
+        return EarState(front, caches)
+
+    def step(self, mel: torch.Tensor, state: EarState) -> Heard:
+        """One chunk of log-mel [1, 16, MELS] -> Heard over 4 frames; ``state`` moves on."""
+        x = normalise(mel).transpose(1, 2)
+        if not state.caches[0][0].shape[2]:  # whole utterances pad with zeros, in this domain
+            state.front[0] = torch.zeros(1, MELS, 1)
+        for number, layer in enumerate(self.front):
+            joined = torch.cat([state.front[number], x], dim=2)
+            state.front[number] = joined[:, :, -1:]
+            x = F.gelu(layer(joined))
+        x = x.transpose(1, 2)
+        mid = x
+        for number, block in enumerate(self.blocks):
+            x, state.caches[number] = block.step(x, state.caches[number])
+            mid = x if number == len(self.blocks) // 2 - 1 else mid
+        return self._finish(mid, x)
+
+    def emotion_of(self, manner: torch.Tensor) -> torch.Tensor:
+        """Emotion logits from manner states [T, dim] of the speech of a turn: mean and spread."""
+        spread = manner.var(dim=0, correction=0).add(1e-5).sqrt()
+        return self.emotion(torch.cat([manner.mean(dim=0), spread]))  # type: ignore[no-any-return]
+
+
+class Ear:
+    """One session's ear: 160 ms of samples in, Heard over 4 frames out."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._mel = MelStream()
+        self._state = encoder.open()
+
+    def hear(self, samples: torch.Tensor) -> Heard:
+        """Float32 [2560] -> Heard with batch 1."""
+        return self._encoder.step(self._mel.push(samples)[None], self._state)

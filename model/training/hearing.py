@@ -1,0 +1,252 @@
+"""Trains the ear: phone CTC over recorded and synthetic turns, with heads for the manner of speech.
+
+A training turn is one or several clips with pauses between them, sometimes with a cough or a laugh in a
+pause and somebody turned away from the microphone, in noise and rooms. Knows caches and labels; words and
+beam search are not its business (see `benchmarks/transcript.py` for word error rates).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from model.interface import EMOTIONS, EVENTS
+from model.nano import phones, weights
+from model.nano.features import FLOOR, MELS
+from model.nano.hearing import Encoder
+from model.training import mels
+from model.training.cache import Clip
+from model.training.loop import Plan, run
+from model.training.mels import Mels
+
+EVENT_OF = {
+    "laughing": "laugh",
+    "coughing": "cough",
+    "sneezing": "cough",
+    "breathing": "sigh",
+    "crying baby": "cry",
+}
+FRAMES = (1024, 1536)  # mel frames of a turn; 10.24 and 15.36 s
+BUDGET = 20 * 1024  # mel frames of a batch
+
+
+@dataclass
+class Segment:
+    """A labelled stretch of a turn, in 25 Hz frames."""
+
+    start: int
+    end: int
+    emotion: int | None = None
+    complete: bool | None = None
+    facing: bool = True
+
+
+@dataclass
+class Example:
+    """One training turn: log-mel [n, MELS], phones in order, labelled stretches, an event per 160 ms."""
+
+    mel: NDArray[np.float32]
+    phones: list[int]
+    segments: list[Segment] = field(default_factory=list)
+    events: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class Turns:
+    """Composes training turns from caches.
+
+    ``pronounce`` gives a word's phones; ``finished`` says for a clip id whether its phrase sounds finished
+    (None where unknown).
+    """
+
+    def __init__(
+        self,
+        recorded: Mels,
+        rendered: Sequence[Mels],
+        noise: Mels,
+        pronounce: Callable[[str], Sequence[str]],
+        finished: Callable[[str], bool | None],
+    ) -> None:
+        self._pronounce, self._finished = pronounce, finished
+        self._real = self._speech([recorded])
+        self._synthetic = self._speech(rendered)
+        self._noise = [(noise, clip) for clip in noise.clips if clip.split == "train"]
+        self._events = [(m, c) for m, c in self._noise if c.event in EVENT_OF]
+
+    @staticmethod
+    def _speech(sources: Sequence[Mels]) -> list[tuple[Mels, Clip]]:
+        return [(m, c) for m in sources for c in m.clips if c.split == "train" and c.text and c.length > 6400]
+
+    def example(self, frames: int, chance: random.Random) -> Example:
+        """One turn of ``frames`` mel frames (a multiple of 16)."""
+        pool = self._real if chance.random() < 0.64 else self._synthetic
+        mel = np.full((frames, MELS), np.log(FLOOR), np.float32)
+        done = Example(mel, [], [], np.zeros(frames // 16, np.int64))
+        at = chance.randint(0, 80)
+        level = chance.uniform(-12, 10)
+        for _ in range(8):
+            source, clip = chance.choice(pool)
+            speech = mels.warp(source[clip], chance)
+            if len(speech) + at > frames:
+                continue
+            self._place(done, mels.gain(speech, level), clip, at, chance)
+            at += len(speech) + chance.choice((chance.randint(10, 60), chance.randint(40, 220)))
+            if at > frames - 60:
+                break
+        self._surround(done, chance)
+        return done
+
+    def _place(self, turn: Example, speech: NDArray[np.float32], clip: Clip, at: int, chance: random.Random) -> None:
+        away = chance.random() < 0.1
+        if away:
+            speech = mels.gain(mels.band(mels.room(speech, chance, 2.0), 50, 3500), -chance.uniform(8, 13))
+        elif chance.random() < 0.3:
+            speech = mels.room(speech, chance)
+        end = at + len(speech)
+        turn.mel[at:end] = np.logaddexp(turn.mel[at:end], speech)
+        assert clip.text is not None  # by the choice of clips
+        turn.phones += [i for word in clip.text.split() for i in phones.indices(list(self._pronounce(word)))]
+        emotion = EMOTIONS.index(clip.emotion) if clip.emotion in EMOTIONS and not clip.real else None
+        turn.segments.append(Segment(at // 4, end // 4, emotion, self._finished(clip.id), not away))
+        gap = (end, min(end + 150, len(turn.mel)))
+        if self._events and gap[1] - gap[0] > 64 and chance.random() < 0.25:
+            self._sound(turn, gap, chance)
+
+    def _sound(self, turn: Example, gap: tuple[int, int], chance: random.Random) -> None:
+        source, clip = chance.choice(self._events if chance.random() < 0.7 else self._noise)
+        sound = source[clip]
+        start = chance.randint(0, max(len(sound) - 100, 0))
+        sound = mels.gain(sound[start : start + gap[1] - gap[0]], chance.uniform(-8, 6))
+        end = gap[0] + len(sound)
+        turn.mel[gap[0] : end] = np.logaddexp(turn.mel[gap[0] : end], sound)
+        name = EVENT_OF.get(clip.event or "", "noise")
+        turn.events[(gap[0] + 8) // 16 : end // 16] = EVENTS.index(name)
+
+    def _surround(self, turn: Example, chance: random.Random) -> None:
+        mel = turn.mel
+        if chance.random() < 0.5:
+            source, clip = chance.choice(self._noise)
+            mel = mels.mix(mel, source[clip], chance.uniform(4, 32))
+        if chance.random() < 0.12:
+            mel = mels.band(mel, 300, 3400)
+        mel = np.logaddexp(mel, mels.hiss(len(mel), chance.uniform(-85, -50), chance)).astype(np.float32)
+        if chance.random() < 0.6:
+            mels.mask(mel, chance)
+        turn.mel = mel
+
+    def batches(self, chance: random.Random) -> Iterator[list[Example]]:
+        """An endless stream of batches of one length each."""
+        while True:
+            frames = FRAMES[chance.random() < 0.3]
+            yield [self.example(frames, chance) for _ in range(BUDGET // frames)]
+
+
+def loss_of(module: nn.Module, batch: list[Example]) -> tuple[torch.Tensor, dict[str, float]]:
+    """Phone CTC plus the heads' cross-entropies, in float32."""
+    assert isinstance(module, Encoder)
+    heard = module(torch.from_numpy(np.stack([turn.mel for turn in batch])))
+    target = [torch.tensor(turn.phones) for turn in batch]
+    lengths = torch.tensor([len(t) for t in target])
+    frames = torch.full((len(batch),), heard.logp.shape[1])
+    ctc = F.ctc_loss(heard.logp.transpose(0, 1), torch.cat(target), frames, lengths, phones.BLANK, zero_infinity=True)
+    manner = heard.manner.float()
+    with torch.autocast("cpu", enabled=False):
+        event = _event_loss(module, manner, batch)
+        emotion, facing, complete = _segment_losses(module, manner, batch)
+    loss = ctc + 0.15 * emotion + 0.1 * event + 0.1 * facing + 0.1 * complete
+    return loss, {"ctc": float(ctc.detach()), "emotion": float(emotion.detach()), "event": float(event.detach()),
+                  "facing": float(facing.detach()), "complete": float(complete.detach())}  # fmt: skip
+
+
+def _event_loss(module: Encoder, manner: torch.Tensor, batch: list[Example]) -> torch.Tensor:
+    pooled = manner.unflatten(1, (-1, module.config.chunk)).mean(dim=2)
+    truth = torch.from_numpy(np.stack([turn.events for turn in batch]))
+    weight = torch.tensor([0.3] + [1.0] * (len(EVENTS) - 1))
+    return F.cross_entropy(module.event(pooled).flatten(0, 1), truth.flatten(), weight)
+
+
+def _segment_losses(
+    module: Encoder, manner: torch.Tensor, batch: list[Example]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    emotion: list[torch.Tensor] = [manner.sum() * 0.0]
+    facing, complete = list(emotion), list(emotion)
+    for row, turn in zip(manner, batch, strict=True):
+        for segment in turn.segments:
+            states = row[segment.start : segment.end]
+            if segment.emotion is not None:
+                emotion.append(F.cross_entropy(module.emotion_of(states), torch.tensor(segment.emotion)))
+            truth = torch.tensor([float(segment.facing)])
+            facing.append(F.binary_cross_entropy_with_logits(module.facing(states[-16:].mean(0)), truth))
+            if segment.complete is not None:
+                done = torch.tensor([float(segment.complete)])
+                complete.append(F.binary_cross_entropy_with_logits(module.complete(states[-16:].mean(0)), done))
+    return tuple(torch.stack(part).mean() for part in (emotion, facing, complete))  # type: ignore[return-value]
+
+
+def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """Levenshtein distance of two sequences."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1]
+
+
+def greedy(logp: torch.Tensor) -> list[int]:
+    """Best path of CTC log-probabilities [T, phones], repeats and blanks removed."""
+    best = torch.unique_consecutive(logp.argmax(dim=-1)).tolist()
+    return [i for i in best if i != phones.BLANK]
+
+
+def evaluate(
+    encoder: nn.Module, sets: dict[str, tuple[Mels, list[Clip]]], pronounce: Callable[[str], Sequence[str]]
+) -> dict[str, float]:
+    """Phone error rate of greedy decoding per set; emotion accuracy where the clips carry emotions."""
+    assert isinstance(encoder, Encoder)
+    figures: dict[str, float] = {}
+    for name, (source, clips) in sets.items():
+        wrong = total = right = labelled = 0
+        for clip in clips:
+            mel = source[clip]
+            padded = np.full((-(-(len(mel) + 32) // 16) * 16, MELS), np.log(FLOOR), np.float32)
+            padded[: len(mel)] = mel
+            heard = encoder(torch.from_numpy(padded)[None])
+            truth = [i for word in (clip.text or "").split() for i in phones.indices(list(pronounce(word)))]
+            wrong += edit_distance(truth, greedy(heard.logp[0]))
+            total += len(truth)
+            if clip.emotion in EMOTIONS:
+                labelled += 1
+                guess = int(encoder.emotion_of(heard.manner[0, : len(mel) // 4].float()).argmax())
+                right += EMOTIONS[guess] == clip.emotion
+        figures[f"per_{name}"] = wrong / max(total, 1)
+        if labelled:
+            figures[f"emotion_{name}"] = right / labelled
+    return figures
+
+
+def train(
+    turns: Turns,
+    dev: dict[str, tuple[Mels, list[Clip]]],
+    pronounce: Callable[[str], Sequence[str]],
+    work: Path,
+    minutes: float,
+    rate: float = 1.2e-3,
+) -> dict[str, float]:
+    """Train for ``minutes`` (continuing an earlier run) and write ``work/hearing.safetensors``."""
+    encoder = Encoder()
+    plan = Plan(minutes=minutes, rate=rate)
+    figures = run(
+        encoder, turns.batches, loss_of, work / "hearing", plan,
+        evaluate=lambda module: evaluate(module, dev, pronounce),
+    )  # fmt: skip
+    weights.save(encoder, "hearing", work)
+    return figures
