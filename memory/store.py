@@ -45,7 +45,9 @@ RECENCY = 0.03  # what a memory of this moment gains over a very old one
 HALF_LIFE_DAYS = 30.0
 FLOOR = 0.25  # cosine below which nothing is recalled
 Memories = list[Memory]
+Batch = list[Memories]  # one row per question
 Names = list[str]
+Vectors = NDArray[np.float32]  # [n, d]
 Rows = list[tuple[Memory, Any]]  # with vectors, float32 [d]
 _PREFIX, _FRESH = "p-", ".new"
 _CONFIGURATION: Any = {"hnsw": {"space": "cosine"}}
@@ -101,12 +103,9 @@ class MemoryStore:
         if not checked:
             return []
         vectors = self._vectors(checked)
+        told = [Memory("", person, text, source, self._stamp(), session) for text in checked]
         with self._guard, self._errors("written"):
-            collection = self._collection(person, create=True)
-            return [
-                self._remember_one(collection, Memory("", person, text, source, self._stamp(), session), vector)
-                for text, vector in zip(checked, vectors, strict=True)
-            ]
+            return self._store(self._collection(person, create=True), told, vectors)
 
     def recall(self, person: str, query: str, k: int = 3, floor: float = FLOOR) -> Memories:
         """The up to ``k`` memories nearest to ``query``, best first, each with its cosine (>= ``floor``) as score.
@@ -121,7 +120,7 @@ class MemoryStore:
             collection = self._collection(person)
             if collection is None:
                 return []
-            found = self._nearest(collection, vector[0], count=4 * k + 12)
+            found = self._nearest(collection, vector, count=4 * k + 12)[0]
         near = [memory for memory in found if memory.score >= floor]
         return sorted(near, key=lambda memory: -(memory.score + RECENCY * self._freshness(memory)))[:k]
 
@@ -180,28 +179,39 @@ class MemoryStore:
 
     # inside: the caller holds the guard
 
-    def _remember_one(self, collection: Any, new: Memory, vector: NDArray[np.float32]) -> Memory:
-        """Add ``new``, or date its twin anew."""
-        for old in self._nearest(collection, vector, count=3):
-            if old.score > SAME and _telling(old.text) == _telling(new.text):
-                known = replace(old, created=new.created or old.created, session=new.session, score=0.0)
-                collection.update(ids=[known.id], metadatas=[_metadata(known)])
-                return known
-        new = replace(new, id=_fresh_id(new, set(collection.get(include=[])["ids"])))
-        _add(collection, [(new, vector)])
-        return new
+    def _store(self, collection: Any, told: Memories, vectors: Vectors) -> Memories:
+        """Add what is new of ``told`` in one write, date anew what is known; in the order given."""
+        known = self._nearest(collection, vectors, count=3)
+        result: Memories = []
+        added: Rows = []
+        dated: dict[str, Memory] = {}
+        for new, vector, near in zip(told, vectors, known, strict=True):
+            near = near + [replace(memory, score=float(vector @ other)) for memory, other in added]
+            old = next((old for old in near if _same(old, new)), None)
+            if old is None:
+                result.append(replace(new, id=_fresh_id(new, len(added))))
+                added.append((result[-1], vector))
+            else:
+                result.append(replace(old, created=new.created or old.created, session=new.session, score=0.0))
+                dated[old.id] = result[-1]
+        if dated := {id: memory for id, memory in dated.items() if id not in {row.id for row, _ in added}}:
+            collection.update(ids=[*dated], metadatas=[_metadata(memory) for memory in dated.values()])
+        _add(collection, added)
+        return result
 
-    def _nearest(self, collection: Any, vector: NDArray[np.float32], count: int) -> Memories:
+    def _nearest(self, collection: Any, vectors: Vectors, count: int) -> Batch:
+        """For each vector [n, d] the nearest memories, nearest first, with their cosine as score."""
         total = collection.count()
         if not total:
-            return []
+            return [[] for _ in vectors]
         found = collection.query(
-            query_embeddings=vector[None],
-            n_results=min(count, total),
-            include=["documents", "metadatas", "distances"],
+            query_embeddings=vectors, n_results=min(count, total), include=["documents", "metadatas", "distances"]
         )
-        rows = zip(found["ids"][0], found["documents"][0], found["metadatas"][0], found["distances"][0], strict=True)
-        return [_memory(id, text, data, 1.0 - float(far)) for id, text, data, far in rows]
+        columns = (found["ids"], found["documents"], found["metadatas"], found["distances"])
+        return [
+            [_memory(id, text, data, 1.0 - float(far)) for id, text, data, far in zip(*row, strict=True)]
+            for row in zip(*columns, strict=True)
+        ]
 
     def _rebuild(self, person: str, stays: Callable[[Memory], bool], extra: Rows) -> None:
         """Write what stays (and ``extra``) into a fresh collection, put it in place of the old one, scrub the disk.
@@ -248,7 +258,7 @@ class MemoryStore:
         except NotFoundError:
             return None
 
-    def _vectors(self, texts: Names) -> NDArray[np.float32]:
+    def _vectors(self, texts: Names) -> Vectors:
         vectors = np.asarray(self._embed(texts), dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
             raise StoreError(
@@ -293,6 +303,11 @@ def _person(name: str) -> str:
     return bytes.fromhex(name.removeprefix(_PREFIX)).decode("ascii")
 
 
+def _same(old: Memory, new: Memory) -> bool:
+    """Whether ``new`` says nothing that ``old`` (scored against it) does not say."""
+    return old.score > SAME and _telling(old.text) == _telling(new.text)
+
+
 def _telling(text: str) -> set[str]:
     """Words that make two like sentences say different things: numbers, days, negations, names."""
     low = text.lower()
@@ -300,15 +315,13 @@ def _telling(text: str) -> set[str]:
     return set(_TELLING.findall(low)) | names
 
 
-def _fresh_id(memory: Memory, taken: set[str]) -> str:
-    """An id made of the content, so that equal histories give equal stores."""
-    told = "\0".join((memory.person, memory.session, memory.created, memory.text))
-    salt = 0
-    while True:
-        id = hashlib.blake2s(f"{salt}\0{told}".encode(), digest_size=5).hexdigest()
-        if id not in taken:
-            return id
-        salt += 1
+def _fresh_id(memory: Memory, place: int) -> str:
+    """An id made of the content and its place in the batch, so that equal histories give equal stores.
+
+    Two different memories of one person share one with a chance of 2**-64.
+    """
+    told = "\0".join((memory.person, memory.session, memory.created, str(place), memory.text))
+    return hashlib.blake2s(told.encode(), digest_size=8).hexdigest()
 
 
 def _metadata(memory: Memory) -> dict[str, str]:
