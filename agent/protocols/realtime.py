@@ -234,8 +234,10 @@ class Realtime:
         return [frame]
 
     def _user_item(self, item: str) -> str:
+        """The session's own name where it is one of the wire and still free, so that traces can be compared."""
         if item not in self._user_items:
-            self._user_items[item] = self._ids("item")
+            free = item.startswith("item_") and item not in self.conversation
+            self._user_items[item] = item if free else self._ids("item")
         return self._user_items[item]
 
     def _user_turn(self, event: UserTurnDone) -> list[Json]:

@@ -118,7 +118,8 @@ class Replies:
             "decision_id": decision_id,
         }
         request = request or Request(None, self._config.modality, None, None, event.metadata, False, None)
-        wire = self._on_wire(request, self._ids("resp"), self._conversation_id, poise)
+        response = event.reply if event.reply.startswith("resp_") else self._ids("resp")
+        wire = self._on_wire(request, response, self._conversation_id, poise)
         self._running, self._reply, self.voiced, self._failure = wire, event.reply, True, ""
         self._by_item[wire.plan.item] = (event.reply, wire)
         while len(self._by_item) > KEPT:
