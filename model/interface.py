@@ -82,7 +82,9 @@ class Percept(Record):
     pause_s: float  # seconds since speech was last heard in this turn; 0 while it is heard
     spoken_s: float  # seconds of speech heard in this turn
     level_db: float  # RMS of the turn's speech so far, dB re full scale
-    states: Float16Array | None  # [3, d]: mean frame state of this chunk, of the last 0.64 s of speech, of the turn's speech
+    states: (
+        Float16Array | None
+    )  # [3, d]: mean frame state of this chunk, of the last 0.64 s of speech, of the turn's speech
 
     @property
     def transcript(self) -> str:
@@ -160,7 +162,12 @@ class Listener(Protocol):
         """Speak; the first piece comes early, ``close()`` on the iterator stops within one model step."""
 
     def end_turn(self, heard: Turn) -> None:
-        """The exchange is over: remember what was heard, and start the next user turn with empty ears."""
+        """Something is over: remember what was really heard.
+
+        With ``user`` (taken up, before ``reply`` is called), and with neither: the next user turn starts with empty
+        ears. With ``agent`` alone (its reply was played or cut) the ears keep what they hear: the user may be
+        speaking already. Called in the thread of ``hear``.
+        """
 
 
 class SpeechModel(Protocol):

@@ -1,0 +1,42 @@
+"""An engine in under forty lines, written against model/interface.py alone. It hears one word per speech chunk."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from model.interface import CHUNK_S, Chunk, ModelSpec, Percept, Piece, ReplyPrompt, Turn
+
+
+class TinyModel:
+    spec = ModelSpec(name="tiny", input_rate=16000, output_rate=16000, unit_rate=4, languages=(), knows=frozenset())
+
+    def __init__(self, words: str = "one two three four five six seven eight", word_s: float = 0.25) -> None:
+        self.words, self.word_s = words.split(), word_s
+
+    def open(self, seed: int) -> "TinyListener":
+        return TinyListener(self)
+
+
+class TinyListener:
+    def __init__(self, model: TinyModel) -> None:
+        self.model, self.turns, self.heard, self.pause = model, list[Turn](), 0, 0.0
+
+    def hear(self, chunk: Chunk) -> Percept:
+        voiced = chunk.speech >= 0.5
+        self.heard, self.pause = self.heard + voiced, 0.0 if voiced or not self.heard else self.pause + CHUNK_S
+        words = " ".join(f"w{n}" for n in range(self.heard - 1)), f"w{self.heard - 1}" if self.heard else ""
+        known = {"confidence": 0.9, "level_db": -20.0, "pause_s": self.pause, "spoken_s": self.heard * CHUNK_S}
+        unknown = dict.fromkeys(("emotion", "event", "facing", "states"))
+        given = {"chunk": chunk.index, "speech": chunk.speech, "stable": words[0], "tentative": words[1]}
+        return Percept(**given, **known, **unknown)
+
+    def reply(self, prompt: ReplyPrompt) -> Iterator[Piece]:
+        size = round(self.model.word_s * 16000)
+        for n, word in enumerate((prompt.opening.split() + self.model.words)[: prompt.max_words]):
+            sound = {"pcm": np.full(size, (n + 1) / 64, np.float32), "offset": n * size, "word_ends": ((n + 1) * size,)}
+            yield Piece(text=word, units=(n,), emotion=prompt.delivery, **sound)
+
+    def end_turn(self, heard: Turn) -> None:
+        self.turns.append(heard)
+        if heard.user is not None or heard.agent is None:
+            self.heard, self.pause = 0, 0.0
