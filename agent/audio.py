@@ -166,7 +166,8 @@ def from_pcm16(data: bytes) -> Samples:
 
 def to_pcm16(pcm: Samples) -> bytes:
     """Float32 -1..1 to little-endian 16-bit samples, clipped."""
-    return np.clip(np.rint(pcm * 32768.0), -32768, 32767).astype("<i2").tobytes()
+    data: bytes = np.clip(np.rint(pcm * 32768.0), -32768, 32767).astype("<i2").tobytes()
+    return data
 
 
 def _ulaw_table() -> Samples:

@@ -6,6 +6,7 @@ The listening side and the speaking side meet only here. It does not know how he
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -20,11 +21,20 @@ from agent.floor import Happening, after
 from agent.generation import Generation
 from agent.parts import Parts
 from agent.trace import TraceWriter
-from model.interface import Said
+from model.interface import PoiseError, Said
 from policies.situation import Floor, Persona, PolicyState
 
 RECENT = 24  # turns that judges and prompts may see, so that their cost does not grow with the conversation
 KEPT = 400  # turns that a checkpoint keeps
+
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class SessionNameError(PoiseError):
+    """A session or a person has a name that cannot be one of a file."""
+
+    code = "session_name"
 
 
 class Conversation:
@@ -42,6 +52,12 @@ class Conversation:
         emit: Callable[[Event], None],
         trace: TraceWriter | None,
     ) -> None:
+        for name in (id, person):
+            if not NAME.fullmatch(name) or set(name) == {"."}:
+                raise SessionNameError(
+                    f"{name[:80]!r} cannot name a session or a person.",
+                    "Use up to 64 letters, digits, dots and dashes.",
+                )
         self.id, self.person, self.persona = id, person, persona
         self.parts, self.clock, self.settings = parts, clock, settings
         self.trace, self._emit = trace, emit

@@ -14,6 +14,7 @@ from agent.conversation import Conversation
 from agent.events import SpeechStarted, SpeechStopped, TranscriptGrew, UserTurnDone
 from agent.floor import Happening
 from agent.vad import Activity, Voice
+from memory.recall import recall
 from model.interface import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, Chunk, Listener, Percept, Said, Turn
 from policies import cues
 from policies.situation import Floor, Situation
@@ -219,8 +220,7 @@ class Listening:
         c, memory = self._c, self._c.parts.memory
         try:
             assert memory is not None
-            found = await c.with_memory(memory.recall, c.person, words)
-            c.facts = tuple(memory.text for memory in found)
+            c.facts = tuple(await c.with_memory(recall, memory, c.person, words, c.recent))
         except Exception as error:
             c.fail("the memory", error)
         finally:

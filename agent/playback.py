@@ -157,7 +157,8 @@ class Playback:
         steps = np.minimum(np.arange(1, len(pcm) + 1) * step, abs(way)) * np.sign(way)
         gains = self._gain + steps
         self._gain = self._target if abs(gains[-1] - self._target) < step / 2 else float(gains[-1])
-        return np.multiply(pcm, gains, dtype=np.float32)
+        ducked: NDArray[np.float32] = (pcm * gains).astype(np.float32)
+        return ducked
 
 
 def _checked(piece: Piece, made: int) -> NDArray[np.float32]:

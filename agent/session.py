@@ -39,6 +39,12 @@ class SessionClosedError(PoiseError):
     code = "session_closed"
 
 
+class SessionBusyError(PoiseError):
+    """A session of this id is open."""
+
+    code = "session_busy"
+
+
 class Session:
     """One conversation of one person with one persona."""
 
@@ -105,6 +111,10 @@ class Session:
     async def start(self) -> None:
         """Open the ears, take back what a checkpoint kept. Raises PoiseError where that cannot be."""
         c = self._c
+        if c.id in c.parts.graphs.rooms:
+            raise SessionBusyError(f"The session {c.id} is open already.", "Close it first, or choose another id.")
+        if c.trace is not None:
+            c.trace.begin(person=c.person, persona=c.persona.name, seed=c.seed, engine=c.parts.model.spec.name)
         await c.parts.graphs.open()
         kept = await c.parts.graphs.resume(c.id)
         if kept:

@@ -16,6 +16,8 @@ from agent.listening import Listening
 from agent.pieces import PieceStream
 from agent.playback import Playback
 from agent.reply import Reply, Stage, Wish
+from memory import extract
+from memory.recall import recall
 from model.interface import Listener, Piece, ReplyPrompt, Said, Turn
 from policies import strategies
 from policies.situation import Floor
@@ -90,14 +92,15 @@ class Speaking:
         c, reply, memory = self._c, self._current(id), self._c.parts.memory
         if reply is None or memory is None or not reply.user_words:
             return
-        work = c.spawn(c.with_memory(memory.recall, c.person, reply.user_words))
+        history = reply.wish.situation.history
+        work = c.spawn(c.with_memory(recall, memory, c.person, reply.user_words, history))
         timer = c.spawn(c.clock.sleep(RECALL_S))
         await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
         if not work.done():
             return
         try:
-            c.facts = tuple(memory.text for memory in work.result())
+            c.facts = tuple(work.result())
         except Exception as error:
             c.fail("the memory", error)
         if c.facts and self._current(id):
@@ -264,11 +267,10 @@ class Speaking:
         c, memory = self._c, self._c.parts.memory
         if memory is None:
             return
-        heard = reply.said.text if reply.said else ""
+        history = reply.wish.situation.history
+        asked = history[-1].text if history and history[-1].who == "agent" else ""  # what a short answer answers
         try:
-            from memory import extract
-
-            facts = extract.facts(reply.user_words, heard)
+            facts = extract.facts(reply.user_words, asked)
             stored = await c.with_memory(memory.remember, c.person, facts, c.id) if facts else []
         except Exception as error:
             c.fail("the memory", error)

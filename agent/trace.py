@@ -49,6 +49,10 @@ class TraceWriter:
         self._shared: dict[str, Any] = {}
         self._put({"kind": "header", "format": FORMAT, "session": session, "versions": _versions(), **header})
 
+    def begin(self, **about: Any) -> None:
+        """Take down whose session this is."""
+        self._put({"kind": "Session", **about})
+
     def write(self, event: Event) -> None:
         """Take an event down."""
         if isinstance(event, ChunkJudged):

@@ -82,9 +82,8 @@ class Percept(Record):
     pause_s: float  # seconds since speech was last heard in this turn; 0 while it is heard
     spoken_s: float  # seconds of speech heard in this turn
     level_db: float  # RMS of the turn's speech so far, dB re full scale
-    states: (
-        Float16Array | None
-    )  # [3, d]: mean frame state of this chunk, of the last 0.64 s of speech, of the turn's speech
+    # [3, d]: mean frame state of this chunk, of the last 0.64 s of speech, of the turn's speech
+    states: Float16Array | None
 
     @property
     def transcript(self) -> str:
