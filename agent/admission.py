@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from agent.protocols.realtime_session import PERSON, WATCHABLE
 from model.interface import PoiseError
 
 REALTIME = "/v1/realtime"
 KEY_PROTOCOL = "openai-insecure-api-key."
 SESSION_ID = re.compile(r"sess_[A-Za-z0-9]{16,27}")
-PERSON = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_EVENTS = re.compile(rf"(all|({'|'.join(sorted(WATCHABLE))})([, ]+({'|'.join(sorted(WATCHABLE))}))*)?")
+_NAMES = {
+    "person": PERSON,
+    "session": SESSION_ID,
+    "poise": _EVENTS,
+    "judgements": re.compile("all|changes|off"),
+}
 
 
 class UnsafeHostError(PoiseError):
@@ -135,10 +142,12 @@ def admit(path: str, headers: Headers, token: str | None, allowed: Sequence[str]
         message = "The beta shape of the protocol is not spoken here. Use a client of the GA interface."
         return Refusal(400, "beta_api_shape_disabled", message)
     wish = parse_qs(urlsplit(path).query)
-    for name, pattern in (("person", PERSON), ("session", SESSION_ID)):
+    for name, pattern in _NAMES.items():
         for value in wish.get(name, []):
             if not pattern.fullmatch(value):
-                return Refusal(400, f"invalid_{name}", f"The {name} in the address is no valid name. Leave it out.")
+                return Refusal(400, f"invalid_{name}", f"The {name} in the address is not valid. Leave it out.")
+    if not _EVENTS.fullmatch(first(headers, "X-Poise-Events")):
+        return Refusal(400, "invalid_poise", "X-Poise-Events is not understood. Send all, or names with commas.")
     return None
 
 

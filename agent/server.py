@@ -136,18 +136,25 @@ class Server:
         return _response(self._page(path, request.headers))
 
     def _refusal(self, request: Request) -> pages.Page | None:
-        refused = admission.admit(request.path, request.headers, self._settings.token, self._settings.allowed_origins)
-        if refused is None and self._draining:
-            refused = admission.Refusal(503, "server_draining", "The server is stopping. Try again soon.")
-        if refused is None and len(self._live) >= self._settings.max_sessions:
-            resumed = admission.wishes(request.path, request.headers).resume
-            if resumed not in self._live:
-                message = "The server holds as many sessions as it may. Try again later."
-                refused = admission.Refusal(429, "too_many_sessions", message, "rate_limit_error")
+        settings = self._settings
+        refused = admission.admit(request.path, request.headers, settings.token, settings.allowed_origins)
+        if refused is None:
+            refused = self._no_room(admission.wishes(request.path, request.headers))
         if refused is None:
             return None
         self.metrics.count("poise_sessions_refused_total", f'reason="{refused.code}"')
         return pages.refusal(refused.status, refused.code, refused.message, refused.kind)
+
+    def _no_room(self, wanted: admission.Wishes) -> admission.Refusal | None:
+        if self._draining:
+            return admission.Refusal(503, "server_draining", "The server is stopping. Try again soon.")
+        if wanted.persona not in (None, *self._house.personas):
+            known = ", ".join(self._house.personas)
+            return admission.Refusal(400, "unknown_persona", f"There is no such persona. Choose one of: {known}.")
+        if len(self._live) >= self._settings.max_sessions and wanted.resume not in self._live:
+            message = "The server holds as many sessions as it may. Try again later."
+            return admission.Refusal(429, "too_many_sessions", message, "rate_limit_error")
+        return None
 
     def _page(self, path: str, headers: Headers) -> pages.Page:
         if path in PRIVATE and not admission.authorised(headers, self._settings.token):
