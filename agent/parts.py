@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.clock import Clock, RealClock
 from agent.config import Settings
@@ -20,6 +20,9 @@ from agent.graph import Graphs
 from agent.vad import SileroVad, Vad
 from model.interface import PoiseError, SpeechModel, TextEncoder
 from policies.situation import Judge
+
+if TYPE_CHECKING:
+    from memory.store import MemoryStore
 
 ENGINES = {"nano": "model.nano.engine:load", "opens2s": "model.opens2s.engine:load"}
 JUDGES = {
@@ -124,8 +127,24 @@ def _embed() -> TextEncoder:
     return encoder
 
 
-def _memory(settings: Settings, embed: TextEncoder, clock: Clock) -> Remembering:
+def _memory(settings: Settings, embed: TextEncoder, clock: Clock) -> MemoryStore:
     from memory.store import MemoryStore
 
-    store: Remembering = MemoryStore(settings.home / "memory", embed, now=clock.today)
-    return store
+    return MemoryStore(settings.home / "memory", embed, now=clock.today)
+
+
+def load_judge(settings: Settings) -> Judge:
+    """The judge alone, by the settings' name. Raises PoiseError where it is unknown or cannot be loaded."""
+    judge: Judge = _loaded("judge", "poise.judges", settings.judge, JUDGES, _embed())
+    return judge
+
+
+def load_engine(settings: Settings) -> SpeechModel:
+    """The speech model alone, by the settings' name. Raises PoiseError as above."""
+    model: SpeechModel = _loaded("engine", "poise.engines", settings.engine, ENGINES, _embed())
+    return model
+
+
+def open_memory(settings: Settings) -> MemoryStore:
+    """The memory alone; close it after use. Raises a StoreError where it cannot be opened."""
+    return _memory(settings, _embed(), RealClock())

@@ -36,12 +36,13 @@ EVENT_OF = {
     "crying baby": "cry",
 }
 FRAMES = (1024, 1536)  # mel frames of a turn; 10.24 and 15.36 s
-BUDGET = 20 * 1024  # mel frames of a batch
+TAIL = 4  # chunks at the end of a phrase that tell whether it is finished and who is addressed
+BUDGET = 8 * 1024  # mel frames of a batch: small, for more updates in the time box
 
 
 @dataclass
 class Segment:
-    """A labelled stretch of a turn, in 25 Hz frames."""
+    """A labelled stretch of a turn, in chunks of 160 ms."""
 
     start: int
     end: int
@@ -115,7 +116,7 @@ class Turns:
         assert clip.text is not None  # by the choice of clips
         turn.phones += [i for word in clip.text.split() for i in phones.indices(list(self._pronounce(word)))]
         emotion = EMOTIONS.index(clip.emotion) if clip.emotion in EMOTIONS and not clip.real else None
-        turn.segments.append(Segment(at // 4, end // 4, emotion, self._finished(clip.id), not away))
+        turn.segments.append(Segment(at // 16, max(end // 16, at // 16 + 1), emotion, self._finished(clip.id), not away))
         gap = (end, min(end + 150, len(turn.mel)))
         if self._events and gap[1] - gap[0] > 64 and chance.random() < 0.25:
             self._sound(turn, gap, chance)
@@ -167,10 +168,9 @@ def loss_of(module: nn.Module, batch: list[Example]) -> tuple[torch.Tensor, dict
 
 
 def _event_loss(module: Encoder, manner: torch.Tensor, batch: list[Example]) -> torch.Tensor:
-    pooled = manner.unflatten(1, (-1, module.config.chunk)).mean(dim=2)
     truth = torch.from_numpy(np.stack([turn.events for turn in batch]))
     weight = torch.tensor([0.3] + [1.0] * (len(EVENTS) - 1))
-    return F.cross_entropy(module.event(pooled).flatten(0, 1), truth.flatten(), weight)
+    return F.cross_entropy(module.event(manner).flatten(0, 1), truth.flatten(), weight)
 
 
 def _segment_losses(
@@ -184,10 +184,10 @@ def _segment_losses(
             if segment.emotion is not None:
                 emotion.append(F.cross_entropy(module.emotion_of(states), torch.tensor(segment.emotion)))
             truth = torch.tensor([float(segment.facing)])
-            facing.append(F.binary_cross_entropy_with_logits(module.facing(states[-16:].mean(0)), truth))
+            facing.append(F.binary_cross_entropy_with_logits(module.facing(states[-TAIL:].mean(0)), truth))
             if segment.complete is not None:
                 done = torch.tensor([float(segment.complete)])
-                complete.append(F.binary_cross_entropy_with_logits(module.complete(states[-16:].mean(0)), done))
+                complete.append(F.binary_cross_entropy_with_logits(module.complete(states[-TAIL:].mean(0)), done))
     return tuple(torch.stack(part).mean() for part in (emotion, facing, complete))  # type: ignore[return-value]
 
 
@@ -225,7 +225,7 @@ def evaluate(
             total += len(truth)
             if clip.emotion in EMOTIONS:
                 labelled += 1
-                guess = int(encoder.emotion_of(heard.manner[0, : len(mel) // 4].float()).argmax())
+                guess = int(encoder.emotion_of(heard.manner[0, : max(len(mel) // 16, 1)].float()).argmax())
                 right += EMOTIONS[guess] == clip.emotion
         figures[f"per_{name}"] = wrong / max(total, 1)
         if labelled:

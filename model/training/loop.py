@@ -32,7 +32,7 @@ class Plan:
     floor: float = 0.02  # final learning rate as a share of the peak
     weight_decay: float = 0.01
     clip: float = 1.0
-    save_s: float = 60.0
+    save_s: float = 180.0
     seed: int = 0
 
 
