@@ -9,6 +9,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import soundfile as sf
@@ -29,8 +30,9 @@ COLOURS = {
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2330;--soft:#667085;--line:#d9dee7;--bg:#fbfcfe}
 @media(prefers-color-scheme:dark){:root{--ink:#e8ebf2;--soft:#98a2b3;--line:#303846;--bg:#12161d}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--bg);max-width:1140px;margin:2rem auto;
-padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}p{margin:.3rem 0}svg{width:100%;height:auto}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--bg);max-width:1140px;
+margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}p{margin:.3rem 0}
+svg{width:100%;height:auto}
 .soft{color:var(--soft)}table{border-collapse:collapse;width:100%;font-size:14px}td,th{text-align:left;
 padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 audio{width:100%;margin:.4rem 0}.key{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 .9em}
@@ -101,16 +103,16 @@ def _curves(talk: Conversation, seconds: float) -> str:
     return "".join(lines)
 
 
-def _moves(talk: Conversation) -> list[dict[str, object]]:
+def _moves(talk: Conversation) -> list[dict[str, Any]]:
     return [e for e in talk.of("poise.decision.made") if e["move"] in ("take_floor", "yield_floor", "duck")]
 
 
 def _marks(talk: Conversation, seconds: float, height: int) -> str:
     marks = []
     for event in _moves(talk):
-        x = _x((int(str(event["chunk"])) + 1) * CHUNK_S, seconds)
-        colour = COLOURS[str(event["action"])] if event["move"] == "take_floor" else "#1c9bb5"
-        label = event["action"] if event["move"] == "take_floor" else str(event["move"]).replace("_floor", "")
+        x = _x((event["chunk"] + 1) * CHUNK_S, seconds)
+        colour = COLOURS[event["action"]] if event["move"] == "take_floor" else "#1c9bb5"
+        label = event["action"] if event["move"] == "take_floor" else event["move"].replace("_floor", "")
         marks.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 18}" stroke="{colour}" stroke-dasharray="4 3"/>'
             f'<text x="{x + 3:.1f}" y="12" font-size="12" fill="{colour}">{label}</text>'
@@ -135,8 +137,8 @@ def _audio(talk: Conversation, seconds: float) -> str:
 
 def _decisions(talk: Conversation) -> str:
     rows = "".join(
-        f"<tr><td>{(int(str(e['chunk'])) + 1) * CHUNK_S:.2f} s</td><td>{e['move']}</td><td>{e['action']}</td>"
-        f"<td>{html.escape('; '.join(map(str, e['reasons'])))}</td><td class=soft>{html.escape(str(e['flip']))}</td></tr>"  # type: ignore[call-overload]
+        f"<tr><td>{(e['chunk'] + 1) * CHUNK_S:.2f} s</td><td>{e['move']}</td><td>{e['action']}</td>"
+        f"<td>{html.escape('; '.join(e['reasons']))}</td><td class=soft>{html.escape(e['flip'])}</td></tr>"
         for e in _moves(talk)
     )
     if not rows:

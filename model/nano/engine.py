@@ -1,4 +1,4 @@
-"""Nano as a speech model: ear, words, replies and voice behind the one interface.
+"""Nano as a speech model: hearing, replies and voice behind the one interface.
 
 Puts the parts together and keeps one session's state; what each part does is its own file's business. It
 knows nothing of floors, judges or stores.
@@ -13,37 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.interface import (
-    CHUNK_S,
-    EMOTIONS,
-    EVENTS,
-    SAMPLE_RATE,
-    Chunk,
-    ModelSpec,
-    Percept,
-    Piece,
-    ReplyPrompt,
-    TextEncoder,
-    Turn,
-)
-from model.nano import weights
-from model.nano.decoder import Decoder, Words
-from model.nano.hearing import Ear, Encoder
+from model.interface import SAMPLE_RATE, Chunk, ModelSpec, Percept, Piece, ReplyPrompt, TextEncoder, Turn
+from model.nano.listening import Ears
 from model.nano.replies import Replier
-from model.nano.vocabulary import Vocabulary
 from model.nano.voice import Voice, VoicePiece
-
-SPEECH_ON = 0.5  # VAD probability from which a chunk counts as speech
-RECENT = 4  # chunks of speech that make the "recent" state (0.64 s)
-EMOTION_AFTER_S = 0.48  # less speech than this does not tell an emotion
-SILENCE_DB = -100.0
 
 
 class NanoModel:
     """The parts, loaded once. ``open`` gives each session its own listener."""
 
-    def __init__(self, encoder: Encoder, vocabulary: Vocabulary, replier: Replier, voice: Voice) -> None:
-        self.encoder, self.vocabulary, self.replier, self.voice = encoder, vocabulary, replier, voice
+    def __init__(self, ears: Ears, replier: Replier, voice: Voice) -> None:
+        self.ears, self.replier, self.voice = ears, replier, voice
         self.spec = ModelSpec(
             name="nano",
             input_rate=SAMPLE_RATE,
@@ -63,66 +43,7 @@ def load(folder: Path | None = None, embed: TextEncoder | None = None) -> NanoMo
 
     ``embed`` finds fitting replies; without it, MiniLM is loaded from its package. Raises WeightsError.
     """
-    encoder = Encoder()
-    weights.load(encoder, "hearing", folder)
-    return NanoModel(encoder, Vocabulary.load(folder), Replier.load(folder, embed), Voice.load(folder))
-
-
-class Manner:
-    """How the current turn is said: pooled states and levels over its speech."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self.reset()
-
-    def reset(self) -> None:
-        """A new turn begins."""
-        self._speech: list[torch.Tensor] = []  # the last RECENT states of speech
-        self._sum = torch.zeros(self._encoder.config.dim)
-        self._squares = torch.zeros(self._encoder.config.dim)
-        self._count, self._power = 0, 0.0
-        self.pause_s = 0.0
-
-    @property
-    def spoken_s(self) -> float:
-        """Seconds of speech in this turn."""
-        return self._count * CHUNK_S
-
-    @property
-    def level_db(self) -> float:
-        """RMS of the speech so far, dB re full scale."""
-        return 10.0 * float(np.log10(self._power / self._count + 1e-10)) if self._count else SILENCE_DB
-
-    def add(self, state: torch.Tensor, chunk: Chunk) -> None:
-        """Take in the state [dim] of one chunk."""
-        if chunk.speech < SPEECH_ON:
-            self.pause_s += CHUNK_S if self._count else 0.0
-            return
-        self.pause_s = 0.0
-        self._speech = [*self._speech[1 - RECENT :], state]
-        self._sum, self._squares = self._sum + state, self._squares + state.square()
-        self._power += float(np.mean(np.square(chunk.pcm)))
-        self._count += 1
-
-    def pooled(self, state: torch.Tensor) -> torch.Tensor:
-        """[3, dim]: this chunk, the last 0.64 s of speech, the turn's speech (zeros before there is any)."""
-        recent = torch.stack(self._speech).mean(dim=0) if self._speech else torch.zeros_like(state)
-        return torch.stack([state, recent, self._sum / max(self._count, 1)])
-
-    def emotion(self) -> dict[str, float] | None:
-        """Probability of each emotion; None while there is too little speech."""
-        if self.spoken_s < EMOTION_AFTER_S:
-            return None
-        mean = self._sum / self._count
-        spread = (self._squares / self._count - mean.square()).clamp(min=0.0).add(1e-5).sqrt()
-        logits = self._encoder.emotion(torch.cat([mean, spread]))
-        return _named(EMOTIONS, logits)
-
-    def facing(self) -> float | None:
-        """Probability that the speaker faces the microphone; None before there is speech."""
-        if not self._speech:
-            return None
-        return float(torch.sigmoid(self._encoder.facing(torch.stack(self._speech).mean(dim=0)))[0])
+    return NanoModel(Ears.load(folder), Replier.load(folder, embed), Voice.load(folder))
 
 
 class NanoListener:
@@ -130,41 +51,17 @@ class NanoListener:
 
     def __init__(self, model: NanoModel, seed: int) -> None:
         self._model = model
-        self._ear = Ear(model.encoder)
-        self._decoder = Decoder(model.vocabulary)
-        self._manner = Manner(model.encoder)
+        self._hearing = model.ears.open()
         self._generator = torch.Generator().manual_seed(seed)
-        self._state: NDArray[np.float32] | None = None  # how the turn taken up last was said
+        self._manner: NDArray[np.float32] | None = None  # how the turn taken up last was said
 
-    @torch.inference_mode()
     def hear(self, chunk: Chunk) -> Percept:
         """Take in the next chunk; its cost does not depend on how long the turn is."""
-        heard = self._ear.hear(torch.from_numpy(chunk.pcm))
-        self._decoder.step(heard.logp[0].numpy())
-        state = heard.manner[0, 0]
-        self._manner.add(state, chunk)
-        return self._percept(chunk, state, self._decoder.transcript())
-
-    def _percept(self, chunk: Chunk, state: torch.Tensor, words: Words) -> Percept:
-        manner = self._manner
-        return Percept(
-            chunk=chunk.index,
-            stable=words.stable,
-            tentative=words.tentative,
-            confidence=words.confidence,
-            emotion=manner.emotion(),
-            event=_named(EVENTS, self._model.encoder.event(state)),
-            facing=manner.facing(),
-            speech=chunk.speech,
-            pause_s=round(manner.pause_s, 2),
-            spoken_s=round(manner.spoken_s, 2),
-            level_db=manner.level_db,
-            states=manner.pooled(state).numpy().astype(np.float16),
-        )
+        return self._hearing.hear(chunk)
 
     def reply(self, prompt: ReplyPrompt) -> Iterator[Piece]:
         """Speak; closing the iterator stops within one step of the speech decoder."""
-        plan = self._model.replier.plan(prompt, self._generator, self._state)
+        plan = self._model.replier.plan(prompt, self._generator, self._manner)
         written = plan.text.split()
         spoken = 0
         offset = 0
@@ -176,16 +73,8 @@ class NanoListener:
 
     def end_turn(self, heard: Turn) -> None:
         """Empty the ears for the next turn of the user; a reply alone leaves them as they are."""
-        if heard.user is None and heard.agent is not None:
-            return
-        self._state = self._manner.pooled(torch.zeros(self._model.encoder.config.dim))[2].numpy()
-        self._decoder.reset()
-        self._manner.reset()
-
-
-def _named(names: tuple[str, ...], logits: torch.Tensor) -> dict[str, float]:
-    values = torch.softmax(logits.float(), dim=-1).tolist()
-    return {name: round(value, 4) for name, value in zip(names, values, strict=True)}
+        if heard.user is not None or heard.agent is None:
+            self._manner = self._hearing.end_turn()
 
 
 def _piece(part: VoicePiece, words: list[str], delivery: str, offset: int) -> Piece:

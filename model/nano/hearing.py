@@ -86,9 +86,7 @@ class Block(nn.Module):
         q, k, v = heads.permute(2, 0, 3, 1, 4)
         return q, k, v
 
-    def _attend(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Queries are the last frames of the keys' span; positions count from the span's start."""
         cos, sin = _tables(0, k.shape[2], k.shape[3])
         cos, sin = cos.to(k.dtype), sin.to(k.dtype)

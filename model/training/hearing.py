@@ -116,7 +116,8 @@ class Turns:
         assert clip.text is not None  # by the choice of clips
         turn.phones += [i for word in clip.text.split() for i in phones.indices(list(self._pronounce(word)))]
         emotion = EMOTIONS.index(clip.emotion) if clip.emotion in EMOTIONS and not clip.real else None
-        turn.segments.append(Segment(at // 16, max(end // 16, at // 16 + 1), emotion, self._finished(clip.id), not away))
+        last = max(end // 16, at // 16 + 1)
+        turn.segments.append(Segment(at // 16, last, emotion, self._finished(clip.id), not away))
         gap = (end, min(end + 150, len(turn.mel)))
         if self._events and gap[1] - gap[0] > 64 and chance.random() < 0.25:
             self._sound(turn, gap, chance)
