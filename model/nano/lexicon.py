@@ -18,7 +18,8 @@ from model.nano.weights import FOLDER
 
 Pronunciation = tuple[str, ...]
 _RESTORE = "Restore it with 'git checkout -- model/weights', or train it with 'poise train nano'."
-_VOICELESS, _HISSING = frozenset("P T K F TH".split()), frozenset("S Z SH ZH CH JH".split())
+_VOICELESS = frozenset(("P", "T", "K", "F", "TH"))
+_HISSING = frozenset(("S", "Z", "SH", "ZH", "CH", "JH"))
 _TAILS = {
     "'ll": ("AH", "L"),
     "'ve": ("AH", "V"),
@@ -27,7 +28,7 @@ _TAILS = {
     "'m": ("AH", "M"),
     "n't": ("AH", "N", "T"),
 }
-_DIGITS = "zero one two three four five six seven eight nine".split()
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @lru_cache(maxsize=1)

@@ -108,7 +108,7 @@ class Ngram:
             for name in ("symbols", "fan", "logp", "backoff")
         }
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        np.savez(buffer, **arrays)
         buffer.seek(0)
         with zipfile.ZipFile(buffer) as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as packed:
             for name in plain.namelist():

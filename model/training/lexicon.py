@@ -82,7 +82,7 @@ def main() -> None:
     guess = spelling.Spelling(model, pairs)
     chosen = choose(own, dictionary, SIZE)
     listed = {word: tuple(dictionary.get(word, [guess.pronounce(word)])[:ALTERNATES]) for word in chosen}
-    lexicon.write(options.out / "lexicon.txt.xz", listed)
+    lexicon.write(options.out / "lexicon.txt.xz", {word: all_ for word, all_ in listed.items() if all(all_)})
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Recipe:
 
 
 def grams(sequences: Sequence[Ints], weights: Reals, length: int, size: int) -> tuple[Ints, Reals, Ints]:
-    """All n-grams of one length as sorted keys [n] (base ``size``), their weights, and whether each starts a sequence."""
+    """All n-grams of one length: sorted keys [n] (base ``size``), weights, whether each starts a sequence."""
     keys, shares, starts = [], [], []
     for sequence, weight in zip(sequences, weights, strict=True):
         count = len(sequence) - length + 1
@@ -49,7 +49,7 @@ def grams(sequences: Sequence[Ints], weights: Reals, length: int, size: int) -> 
     if not keys:
         return np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)
     unique, index = np.unique(np.concatenate(keys), return_inverse=True)
-    total = np.bincount(index, np.concatenate(shares), len(unique))
+    total: Reals = np.bincount(index, np.concatenate(shares), len(unique)).astype(np.float64)
     first = np.bincount(index, np.concatenate(starts), len(unique))
     return unique, total, (first > 0).astype(np.int64)
 
@@ -99,8 +99,7 @@ def _unigrams(keys: Ints, counts: Reals, recipe: Recipe) -> Reals:
     own = discounted / full.sum() + left / recipe.size
     if recipe.general is None:
         return own
-    mixed: Reals = (1 - recipe.share) * own + recipe.share * recipe.general / recipe.general.sum()
-    return mixed
+    return np.asarray((1 - recipe.share) * own + recipe.share * recipe.general / recipe.general.sum(), np.float64)
 
 
 def _extend(
@@ -117,7 +116,7 @@ def _extend(
     gain = np.maximum(counts - recipe.discount[n] * np.minimum(counts, 1), 0) * kept
     share = np.divide(gain, total[parent], out=np.zeros(len(keys)), where=total[parent] > 0)
     held = np.bincount(parent[kept], share[kept], len(lower[0]))
-    left = np.clip(1 - held, 1e-6, 1)
+    left: Reals = np.clip(1 - held, 1e-6, 1).astype(np.float64)
     keys, parent, share, tails = keys[kept], parent[kept], share[kept], tails[kept]
     shorter = lower[1][np.searchsorted(lower[0], tails)]
     p = share + left[parent] * shorter

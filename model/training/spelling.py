@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.nano.ngram import Ngram
-from model.nano.phones import COUNT, indices
-from model.nano.spelling import END, LETTERS, START, Spelling
+from model.nano.phones import COUNT, PHONES, indices
+from model.nano.spelling import END, LETTERS, START
 from model.training.ngram import Recipe, estimate
 
 Entry = tuple[str, tuple[str, ...]]
@@ -63,7 +63,7 @@ def _forward(letters: Ints, phones: Ints, table: Reals, best: bool) -> Reals:
 
 def _expect(letters: Ints, phones: Ints, table: Reals, counts: Reals) -> None:
     """Add the expected number of uses of each (letter, sound) to ``counts``."""
-    (words, n), m = letters.shape, phones.shape[1]
+    n, m = letters.shape[1], phones.shape[1]
     alpha = _forward(letters, phones, table, best=False)
     beta = np.zeros_like(alpha)
     beta[n, m] = 1 / np.maximum(alpha[n, m], 1e-300)
@@ -125,8 +125,6 @@ def train(
     entries: list[Entry], order: int = 6, cutoff: tuple[float, ...] = (0, 0, 1, 1, 2, 2)
 ) -> tuple[Ngram, list[Entry]]:
     """An n-gram model over pairs, and the pairs: ``Spelling(*train(entries))`` pronounces."""
-    from model.nano.phones import PHONES
-
     aligned = align(entries)
     used = Counter((entries[n][0][i], sound) for n, path in aligned.items() for i, sound in enumerate(path))
     pairs = sorted(pair for pair, count in used.items() if count >= RARE)
@@ -139,6 +137,3 @@ def train(
     discount = (0.5, 0.6, 0.7, 0.8, 0.8, 0.85, 0.9, 0.9)[:order]
     model = estimate(sequences, Recipe(len(pairs) + 2, order, discount, cutoff[:order]))
     return model, [(letter, tuple(PHONES[p - 1] for p in _named(sound))) for letter, sound in pairs]
-
-
-__all__ = ["Spelling", "align", "train"]
