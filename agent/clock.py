@@ -16,6 +16,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 
+QUIET = 12  # rounds of the event loop in which nothing is held, after which all has come to rest
+
+
 class Clock(Protocol):
     """What a session may ask of time."""
 
@@ -135,6 +138,6 @@ class VirtualClock:
     async def settle(self) -> None:
         """Let all that can happen now happen, and held computing end."""
         began, quiet = time.monotonic(), 0
-        while quiet < 40:
+        while quiet < QUIET:
             await asyncio.sleep(0 if not self._held else 0.0005)
             quiet = 0 if self._held and time.monotonic() - began < self._patience else quiet + 1

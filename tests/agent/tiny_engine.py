@@ -1,6 +1,7 @@
 """An engine in under forty lines, written against model/interface.py alone. It hears one word per speech chunk."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from model.interface import CHUNK_S, Chunk, ModelSpec, Percept, Piece, ReplyProm
 class TinyModel:
     spec = ModelSpec(name="tiny", input_rate=16000, output_rate=16000, unit_rate=4, languages=(), knows=frozenset())
 
-    def __init__(self, words: str = "one two three four five six seven eight", word_s: float = 0.25) -> None:
-        self.words, self.word_s = words.split(), word_s
+    def __init__(
+        self, words: str = "one two three four five six seven eight", word_s: float = 0.25, hears: str = "w{}"
+    ) -> None:
+        self.words, self.word_s, self.hears = words.split(), word_s, hears
 
     def open(self, seed: int) -> "TinyListener":
         return TinyListener(self)
@@ -24,16 +27,30 @@ class TinyListener:
     def hear(self, chunk: Chunk) -> Percept:
         voiced = chunk.speech >= 0.5
         self.heard, self.pause = self.heard + voiced, 0.0 if voiced or not self.heard else self.pause + CHUNK_S
-        words = " ".join(f"w{n}" for n in range(self.heard - 1)), f"w{self.heard - 1}" if self.heard else ""
-        known = {"confidence": 0.9, "level_db": -20.0, "pause_s": self.pause, "spoken_s": self.heard * CHUNK_S}
-        unknown = dict.fromkeys(("emotion", "event", "facing", "states"))
-        given = {"chunk": chunk.index, "speech": chunk.speech, "stable": words[0], "tentative": words[1]}
+        words = [self.model.hears.format(n) for n in range(self.heard)]
+        known: dict[str, Any] = {
+            "confidence": 0.9,
+            "level_db": -20.0,
+            "pause_s": self.pause,
+            "spoken_s": self.heard * CHUNK_S,
+        }
+        unknown: dict[str, None] = dict.fromkeys(("emotion", "event", "facing", "states"))
+        given: dict[str, Any] = {
+            "chunk": chunk.index,
+            "speech": chunk.speech,
+            "stable": " ".join(words[:-1]),
+            "tentative": " ".join(words[-1:]),
+        }
         return Percept(**given, **known, **unknown)
 
     def reply(self, prompt: ReplyPrompt) -> Iterator[Piece]:
         size = round(self.model.word_s * 16000)
         for n, word in enumerate((prompt.opening.split() + self.model.words)[: prompt.max_words]):
-            sound = {"pcm": np.full(size, (n + 1) / 64, np.float32), "offset": n * size, "word_ends": ((n + 1) * size,)}
+            sound: dict[str, Any] = {
+                "pcm": np.full(size, (n + 1) / 64, np.float32),
+                "offset": n * size,
+                "word_ends": ((n + 1) * size,),
+            }
             yield Piece(text=word, units=(n,), emotion=prompt.delivery, **sound)
 
     def end_turn(self, heard: Turn) -> None:
