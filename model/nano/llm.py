@@ -31,7 +31,8 @@ class Cache:
     def fork(self, count: int) -> Cache:
         """The same past for ``count`` continuations; needs a batch of one."""
         return Cache(
-            tuple(k.expand(count, -1, -1, -1) for k in self.keys), tuple(v.expand(count, -1, -1, -1) for v in self.values)
+            tuple(k.expand(count, -1, -1, -1) for k in self.keys),
+            tuple(v.expand(count, -1, -1, -1) for v in self.values),
         )
 
     def crop(self, length: int) -> Cache:

@@ -17,11 +17,11 @@ from model.interface import DELIVERIES, EMOTIONS, WeightsError
 NAME = "words.json"
 ACTIONS = ("respond", "refuse", "deflect", "interrupt", "open")
 MARKS = (
-    ("<pad>", "<unk>", "<eos>", "<persona>", "<boundary>", "<memory>", "<history>", "<example>", "<user>", "<voice>")
-    + ("<agent>",)
-    + tuple(f"<action={name}>" for name in ACTIONS)
-    + tuple(f"<delivery={name}>" for name in DELIVERIES)
-    + tuple(f"<emotion={name}>" for name in EMOTIONS)
+    *("<pad>", "<unk>", "<eos>", "<persona>", "<boundary>", "<memory>", "<history>", "<example>"),
+    *("<user>", "<voice>", "<agent>"),
+    *(f"<action={name}>" for name in ACTIONS),
+    *(f"<delivery={name}>" for name in DELIVERIES),
+    *(f"<emotion={name}>" for name in EMOTIONS),
 )
 _SPLIT = Regex(r"[.,!?;:()\"-]")
 

@@ -1,0 +1,122 @@
+"""How each action is put into words where no example is needed: the no, the change of subject, the warning.
+
+Chooses among the sentences of `phrasebook` and fills their slots; knows the prompt, no bank and no model. Choice is
+by a private generator, and what was said before in the conversation is avoided.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+
+from model.interface import ReplyPrompt
+from model.nano import phrasebook, remembered
+from model.nano.wording import sentence, subject_of, to_first_person, words
+
+_QUESTION = re.compile(
+    r"^(?:(?:so|and|but|um|uh|well|okay|hey|er|like) )*(?:what|who|when|where|why|how|which|whose|do|does|did|is|are"
+    r"|was|were|can|could|will|would|should|shall|have|has|am|isn't|aren't|don't|doesn't|didn't|won't|can't)(?:'s|'re|'d|'ll)?\b"
+)
+
+
+class Choice:
+    """Picks sentences by a private generator, never one that the agent has said already while others are left."""
+
+    def __init__(self, prompt: ReplyPrompt, generator: torch.Generator) -> None:
+        self._generator = generator
+        self.said = [" ".join(words(turn.text)) for turn in prompt.history if turn.who == "agent"]
+
+    def is_new(self, text: str) -> bool:
+        """True where no earlier reply contains this text."""
+        spoken = " ".join(words(text))
+        return bool(spoken) and not any(spoken in said for said in self.said)
+
+    def among(self, texts: Sequence[str]) -> str:
+        """One of ``texts``, evenly; new ones are preferred. Raises ValueError for none."""
+        if not texts:
+            raise ValueError("Nothing to choose from.")
+        fresh = [text for text in texts if self.is_new(text)] or list(texts)
+        return fresh[int(torch.randint(len(fresh), (1,), generator=self._generator))]
+
+
+def tone(prompt: ReplyPrompt) -> str:
+    """How the persona talks: "dry", "playful" or "warm"."""
+    for name, pattern in phrasebook.TONES.items():
+        if pattern.search(prompt.stance.lower()):
+            return name
+    return "warm"
+
+
+def is_question(heard: str) -> bool:
+    """True where the words, without punctuation, have the form of a question."""
+    return bool(_QUESTION.match(heard))
+
+
+def not_caught(prompt: ReplyPrompt, choice: Choice) -> str:
+    """Asks for what could not be heard."""
+    return choice.among(phrasebook.NOT_CAUGHT[tone(prompt)])
+
+
+def crisis(prompt: ReplyPrompt, choice: Choice) -> str:
+    """What to say to words of acute danger; "" where there are none. The policy answers for safety, not this."""
+    for pattern, texts in phrasebook.CRISIS:
+        if pattern.search(prompt.heard):
+            return choice.among(texts)
+    return ""
+
+
+def repetition(prompt: ReplyPrompt) -> str:
+    """The last thing the agent said, where the user asks for it again; else ""."""
+    last = next((turn.text for turn in reversed(prompt.history) if turn.who == "agent"), "")
+    if not last or not phrasebook.REPEAT.match(prompt.heard.strip()):
+        return ""
+    return last if last.startswith("I said") else f"I said: {last}"
+
+
+def refusal(prompt: ReplyPrompt, choice: Choice) -> str:
+    """Names the no, then leaves a door open."""
+    manner = tone(prompt)
+    no = sentence(to_first_person(prompt.boundary)) if prompt.boundary else choice.among(phrasebook.PLAIN_NO[manner])
+    return f"{no} {choice.among(phrasebook.REFUSALS[manner])}"
+
+
+def deflection(prompt: ReplyPrompt, choice: Choice) -> str:
+    """Another subject: somebody the user is known to have, else one that fits the persona's tone."""
+    names = [name for name in remembered.names(prompt.memory).values() if name.lower() not in prompt.heard]
+    texts: Sequence[str] = phrasebook.DEFLECTIONS[tone(prompt)]
+    if names and not subject_of(prompt.boundary):
+        texts = tuple(text.format(name=names[0]) for text in phrasebook.DEFLECT_TO_MEMORY)
+    return choice.among(texts)
+
+
+def interruption(prompt: ReplyPrompt, choice: Choice) -> str:
+    """What cannot wait: a danger, else a fact that speaks against the plan, else the way out of a circle."""
+    fact = remembered.reminder(prompt.heard, prompt.memory)
+    if fact:
+        return phrasebook.CUT_IN_MEMORY.format(fact=remembered.as_clause(fact) + ".")
+    tail = " ".join(prompt.heard.split()[-24:])
+    for pattern, text in phrasebook.DANGER_PATTERNS:
+        if pattern.search(tail):
+            return text
+    return choice.among(phrasebook.CUT_IN[tone(prompt)])
+
+
+def opener(prompt: ReplyPrompt, choice: Choice) -> str:
+    """Opens the conversation; the greeting, if any, is the prompt's opening."""
+    names = list(remembered.names(prompt.memory).values())
+    if prompt.opening:
+        return f"How is {names[0]}?" if names else ""
+    return choice.among(phrasebook.OPENERS[tone(prompt)])
+
+
+def fallback(heard: str, emotion: str, choice: Choice) -> str:
+    """An honest, listening answer that fits anything said in ``emotion``."""
+    form = "question" if is_question(heard) else "statement"
+    return choice.among(phrasebook.FALLBACK[form][emotion])
+
+
+def continuer(emotion: str, choice: Choice) -> str:
+    """Keeps the user talking after a short answer."""
+    return choice.among(phrasebook.CONTINUE[emotion])
