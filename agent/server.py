@@ -33,6 +33,7 @@ from agent.parts import Parts, build
 
 VERSION = "0.1.0"
 MAX_FRAME = 16 * 2**20  # bytes; the official client sends up to 15 MiB at once
+PING_S = 20.0  # between pings, and between a ping and its answer
 DRAIN_S = 3.0  # replies in progress may end within this when the server stops
 PRIVATE = ("/metrics", "/v1/personas")  # paths that need the token, if there is one
 
@@ -42,13 +43,17 @@ class WebSocket:
     """A websockets connection in the form a :class:`Connection` knows."""
 
     wire: ServerConnection
+    idle: bool = False  # all that has arrived was read
 
     async def receive(self) -> str | bytes:
         """The next message."""
         try:
+            self.idle = True
             return await self.wire.recv()
         except ConnectionClosed as closed:
             raise GoneError from closed
+        finally:
+            self.idle = False
 
     async def send(self, text: str) -> None:
         """Send one text frame."""
@@ -61,13 +66,27 @@ class WebSocket:
         """Close with a code and a reason."""
         await self.wire.close(code, reason)
 
+    async def keep_alive(self, clock: Clock) -> None:
+        """Ping, and close where no answer comes.
+
+        The library's own keepalive would also close a client whose answer merely waits behind audio that we do
+        not read yet; silence only means death where everything that came has been read.
+        """
+        with suppress(ConnectionClosed):
+            while True:
+                await clock.sleep(PING_S)
+                pong = await self.wire.ping()
+                await clock.sleep(PING_S)
+                if not pong.done() and self.idle:
+                    await self.close(1011, "keepalive ping timeout")
+
 
 class Server:
     """One listening server; ``start`` binds, ``stop`` drains and closes."""
 
     def __init__(self, settings: Settings, parts: Parts, clock: Clock | None = None) -> None:
         admission.check_binding(settings.host, settings.token)
-        self._settings, self._clock = settings, clock or RealClock()
+        self._settings, self._parts, self._clock = settings, parts, clock or RealClock()
         self.metrics = Metrics()
         self._house: House = open_house(settings, parts, self._clock, self.metrics)
         self._files = pages.Files()
@@ -87,8 +106,7 @@ class Server:
                 select_subprotocol=_choose,
                 compression=None,
                 max_size=MAX_FRAME,
-                ping_interval=20,
-                ping_timeout=20,
+                ping_interval=None,  # WebSocket.keep_alive
                 server_header=None,
             )
         except OSError as error:
@@ -181,7 +199,8 @@ class Server:
     async def _converse(self, wire: ServerConnection) -> None:
         request = wire.request
         assert request is not None  # a connection that was upgraded had one
-        connection = Connection(WebSocket(wire), admission.wishes(request.path, request.headers), self._house)
+        socket = WebSocket(wire)
+        connection = Connection(socket, admission.wishes(request.path, request.headers), self._house)
         earlier = self._live.get(connection.session_id)
         if earlier is not None:
             await earlier.close(REPLACED, "resumed elsewhere")
@@ -190,9 +209,11 @@ class Server:
             await wire.close(1013, "too many sessions")
             return
         self._live[connection.session_id] = connection
+        alive = asyncio.create_task(socket.keep_alive(self._clock))
         try:
             await connection.run()
         finally:
+            alive.cancel()
             del self._live[connection.session_id]
             self.metrics.count("poise_ws_closed_total", f'code="{wire.close_code}"')
 

@@ -45,7 +45,7 @@ export class JudgementView {
       meter.setAttribute("aria-valuenow", String(percent));
       term.classList.toggle("chosen", action === event.choice);
     }
-    if (event.stage_ms?.late !== undefined) this.lateness.textContent = `${Math.round(event.stage_ms.late)} ms`;
+    if (event.stage_ms?.late !== undefined) this.lateness.textContent = lateness(event.stage_ms.late);
     this.#past.push({ p: event.p, move: event.move });
     if (this.#past.length > SPAN) this.#past.shift();
     this.#drawSoon();
@@ -98,4 +98,8 @@ export class JudgementView {
       pen.stroke();
     }
   }
+}
+
+function lateness(ms) {
+  return ms < 1000 ? `judged within ${Math.round(ms)} ms` : `judged ${(ms / 1000).toFixed(1)} s late`;
 }

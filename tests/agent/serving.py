@@ -43,9 +43,11 @@ async def serving(home: Path, words: str = "one two three four five six", **give
 async def client(server: Server, token: str = "none", **wishes: str) -> AsyncIterator[Talker]:
     """The stock client, connected."""
     address = f"http://127.0.0.1:{server.port}/v1"
-    async with AsyncOpenAI(api_key=token, base_url=address) as stock:
-        async with stock.realtime.connect(model="poise-1", extra_query=dict(wishes)) as wire:
-            yield Talker(wire)
+    async with (
+        AsyncOpenAI(api_key=token, base_url=address) as stock,
+        stock.realtime.connect(model="poise-1", extra_query=dict(wishes)) as wire,
+    ):
+        yield Talker(wire)
 
 
 class Talker:

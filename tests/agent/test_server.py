@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -191,7 +190,7 @@ def test_other_hosts_need_a_token(tmp_path: Path) -> None:
 
 
 async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortBusyError, match="is in use"):
-        async with serving(tmp_path) as server:
-            server._settings = server._settings.model_copy(update={"port": taken.getsockname()[1]})
-            await server.start()
+    async with serving(tmp_path) as server:
+        second = Server(server._settings.model_copy(update={"port": server.port}), server._parts)
+        with pytest.raises(PortBusyError, match=f"Port {server.port} is in use"):
+            await second.start()
