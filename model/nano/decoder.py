@@ -228,7 +228,7 @@ def _merge(beams: list[Beam], nodes: int) -> Beam:
     """One beam in which each (history, node) stands once, with the probabilities of its duplicates added."""
     history = np.concatenate([b.history for b in beams])
     node = np.concatenate([b.node for b in beams])
-    key, first, where = np.unique(history * nodes + node, return_index=True, return_inverse=True)
+    _, first, where = np.unique(history * nodes + node, return_index=True, return_inverse=True)
     order = np.argsort(where, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(where))[:-1]])
     blank = np.concatenate([b.blank for b in beams])[order]

@@ -104,7 +104,7 @@ class Histories:
         return np.array([ancestor == e or ancestor in self.path(e) for e in unique.tolist()])[back]
 
     def settle(self, entry: int, live: Ints) -> Ints:
-        """Make ``entry`` the settled prefix and drop all that is not needed by ``live``; returns ``live`` renumbered."""
+        """Make ``entry`` the settled prefix and forget what ``live`` does not need; returns ``live`` renumbered."""
         for number in self.path(entry):
             self.settled.append(Settled(int(self.word[number]), int(self.end[number]), float(self.quality[number])))
         kept = {entry}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import lzma
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def pronunciations(word: str) -> tuple[Pronunciation, ...]:
         return known[plain]
     if plain.strip("'") in known:
         return known[plain.strip("'")]
-    parts = [_part(part) for part in re.findall(r"[a-z']+|[0-9]", plain)]
+    parts = [guess(part, known, spelling.default()) for part in re.findall(r"[a-z']+|[0-9]", plain)]
     return (tuple(phone for part in parts for phone in part),)
 
 
@@ -60,9 +61,8 @@ def _plain(word: str) -> str:
     return re.sub(r"[^a-z0-9']+", " ", "".join(c for c in text if not unicodedata.combining(c))).strip()
 
 
-def _part(part: str) -> Pronunciation:
-    """Phones of a run of letters, or of one digit."""
-    known = words()
+def guess(part: str, known: Mapping[str, tuple[Pronunciation, ...]], speller: spelling.Spelling) -> Pronunciation:
+    """Phones of a run of letters and apostrophes, or of one digit, with the help of ``known`` words."""
     if part.isdigit():
         return known[_DIGITS[int(part)]][0]
     part = part.strip("'")
@@ -70,13 +70,14 @@ def _part(part: str) -> Pronunciation:
         return known[part][0]
     for tail, phones in _TAILS.items():
         if part.endswith(tail) and len(part) > len(tail):
-            return _part(part.removesuffix(tail)) + phones
+            return guess(part.removesuffix(tail), known, speller) + phones
     for tail in ("'s", "s"):
-        if part.endswith(tail) and (tail == "'s" or part[:-1] in known):
-            return plural(_part(part.removesuffix(tail)))
+        if part.endswith(tail) and len(part) > len(tail) and (tail == "'s" or part[:-1] in known):
+            return plural(guess(part.removesuffix(tail), known, speller))
     if not re.search("[aeiouy]", part) or len(part) == 1:
         return tuple(phone for letter in part for phone in known.get(letter, ((),))[0])
-    return spelling.default().pronounce(part.replace("'", ""))
+    letters = part.replace("'", "")
+    return speller.pronounce(letters) or tuple(phone for letter in letters for phone in known[letter][0])
 
 
 def plural(phones: Pronunciation) -> Pronunciation:

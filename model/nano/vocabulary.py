@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,12 @@ class Vocabulary:
         self.start = language.state([len(self.words)])
         self._grow(list(entries.values()))
         self.outlook = self._outlook(language.unigrams()[: len(self.words)].astype(np.float64))
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Vocabulary:
+        """From ``folder`` (default: the shipped weights). Raises WeightsError."""
+        place = folder or FOLDER
+        return cls(lexicon.read(place / "lexicon.txt.xz"), ngram.load(place / "words.ngram"))
 
     def _grow(self, spelled: list[tuple[Pronunciation, ...]]) -> None:
         """Build the tree level by level from the sorted pronunciations, so that siblings are neighbours."""
@@ -90,5 +97,5 @@ class Vocabulary:
 
 @lru_cache(maxsize=1)
 def default() -> Vocabulary:
-    """The vocabulary of the repository, loaded once; raises WeightsError where a file is missing."""
-    return Vocabulary(lexicon.words(), ngram.load(FOLDER / "words.ngram"))
+    """The vocabulary of the repository, loaded once; raises WeightsError where a file is missing or damaged."""
+    return Vocabulary.load()

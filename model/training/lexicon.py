@@ -50,10 +50,24 @@ def general_logp(words: Iterable[str]) -> NDArray[np.float64]:
 
 def choose(own: Counter[str], dictionary: dict[str, list[Pronunciation]], size: int) -> list[str]:
     """All own words that look like words, filled up to ``size`` with the most frequent of the dictionary."""
-    chosen = {word for word, count in own.items() if word in dictionary or (count >= 2 and len(word) > 1)}
+    slips = {word.replace("'", "") for word in dictionary if word.endswith(("n't", "'re", "'ve"))}
+    chosen = {
+        word
+        for word, count in own.items()
+        if word in dictionary or (count >= 2 and len(word) > 1 and word not in slips)  # no "dont", no "couldnt"
+    }
     others = sorted(word for word in dictionary if word not in chosen)
     order = np.argsort(-general_logp(others), kind="stable")
     return sorted(chosen | {others[n] for n in order[: max(0, size - len(chosen))]})
+
+
+def entries_of(
+    chosen: Iterable[str], dictionary: dict[str, list[Pronunciation]], speller: spelling.Spelling
+) -> dict[str, tuple[Pronunciation, ...]]:
+    """Pronunciations of the chosen words; guessed where the dictionary has none, left out where that fails."""
+    known = {word: tuple(all_[:ALTERNATES]) for word, all_ in dictionary.items()}
+    listed = {word: known.get(word) or (lexicon.guess(word, known, speller),) for word in chosen}
+    return {word: all_ for word, all_ in listed.items() if all(all_)}
 
 
 def main() -> None:
@@ -79,10 +93,8 @@ def main() -> None:
         *wording.transcripts(options.speech, "train"),
     ]
     own = Counter(word for saying in texts for word in saying.words)
-    guess = spelling.Spelling(model, pairs)
-    chosen = choose(own, dictionary, SIZE)
-    listed = {word: tuple(dictionary.get(word, [guess.pronounce(word)])[:ALTERNATES]) for word in chosen}
-    lexicon.write(options.out / "lexicon.txt.xz", {word: all_ for word, all_ in listed.items() if all(all_)})
+    listed = entries_of(choose(own, dictionary, SIZE), dictionary, spelling.Spelling(model, pairs))
+    lexicon.write(options.out / "lexicon.txt.xz", listed)
 
 
 if __name__ == "__main__":
