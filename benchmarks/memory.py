@@ -3,7 +3,7 @@
 Reads lives as JSON lines (made from *.life files by their own lives.py) and prints a table: what was kept of the
 facts there were, what was kept that must not be, and in how many questions all that the answer rests on was among
 the nearest 3 and 8 memories. The row "gold" stores the written facts themselves: what perfect extraction would give.
-It does not judge answers, consent or threads. Run: python -m benchmarks.memory LIVES.jsonl [--plain]
+It does not judge answers, consent or threads. Run: python -m benchmarks.memory LIVES.jsonl
 """
 
 from __future__ import annotations
@@ -58,14 +58,18 @@ def texts(turn: dict[str, Any], before: str, way: str) -> list[str]:
     """What to store of one turn."""
     if way == "gold":
         return [
-            note["text"] for note in turn["keep"] if note["op"] in WRITES or note.get("text") and note["op"] == "close"
+            note["text"]
+            for note in turn["keep"]
+            if note["op"] in WRITES or (note.get("text") and note["op"] == "close")
         ]
     return extract.facts(spoken(turn["text"], way == "plain"), spoken(before, way == "plain"))
 
 
 def run(life: dict[str, Any], way: str, encoder: embed.Embed, folder: Path) -> Score:
     """Live one life: store day by day, ask each day's questions after it."""
-    score, source, place = Score(), {}, {}
+    score = Score()
+    source: dict[str, str] = {}
+    place: dict[str, str] = {}
     with MemoryStore(folder, encoder) as store:
         for day in life["days"]:
             for turn, before in turns(day):

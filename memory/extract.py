@@ -15,53 +15,80 @@ from memory.third_person import about_the_user, sentence
 MOST = 5  # facts of one utterance
 FEWEST_WORDS = 3
 _FILLERS = re.compile(
-    r"\b(?:um+|uh+|erm?|em|eh|ah|oh|hm+|mhm|like i said|i mean|you know|you see|well now|right so|by the way|there now"
+    r"\b(?:um+|uh+|erm?|em|eh|ah|oh|hm+|mhm|like i said|i mean|you know|you see|well now|right so|by the way"
+    r"|there now"
     r"|sort of|kind of|to be honest|honestly|okay|ok|sure look|anyway|mind you)\b,?"
 )
 _TWICE = re.compile(r"\b([\w']+)(?:,? \1\b)+")
 _SUBJECT = (
-    r"(?:i|i'm|i've|i'd|i'll|we|we're|we've|we'll|we'd|he|he's|she|she's|they|they're|it|it's|there's|there is|that's"
+    r"(?:i|i'm|i've|i'd|i'll|we|we're|we've|we'll|we'd|he|he's|she|she's|they|they're|it|it's|there's|there is"
+    r"|that's"
     r"|my|you|you're)"
 )
 _CUT = re.compile(rf"[.!;:]+|(?<=\?)|,? (?:and|but)(?= {_SUBJECT}\b)|,(?= (?:and |but |so |only )?{_SUBJECT}\b)")
 _LEAD = re.compile(r"^(?:and|but|so|well|then|now|right|yes|yeah|yep|no|only|sure|oh|hi|hello|hey|also|anyhow)\b,? ")
 _FOLLOWS = re.compile(r"^(?:he|he's|she|she's|they|they're|it|it's|that's|who|which|his|her|their)\b")
 _KEEP = re.compile(
-    r"^(?:please )?(?:remember|don't forget|keep in mind|note(?: down)?|write down|make a note|you can keep this|keep this)"
+    r"^(?:please )?(?:remember|don't forget|keep in mind|note(?: down)?|write down|make a note"
+    r"|you can keep this|keep this)"
     r"(?: that)?,? (?=(?:i|i'm|i've|my|we|the|he|she|they|our|it)\b)"
 )
 _PROMISED = re.compile(r"\bi promise(?:d)? (?:you )?(?:that )?(?P<what>[^.!?;]{6,120})", re.IGNORECASE)
 _WISH = re.compile(
-    r"^(?:please |just |from now on |and )*(?P<what>(?:call me (?!back|later|again|when|if|a )|don't interrupt me|do not interrupt me"
-    r"|don't call me|don't correct me|don't ask me about|don't talk to me about|don't mention|stop me (?:if|when|before)"
-    r"|cut me off|interrupt me (?:if|when|whenever)|remind me|wake me|warn me|be (?:a bit |a little )?(?:stricter|gentler"
-    r"|honest|kinder|softer|strict|gentle|brief|patient) with me|be honest with me|speak (?:slower|slowly|louder|up) (?:to|for) me"
+    r"^(?:please |just |from now on |and )*(?P<what>(?:call me (?!back|later|again|when|if|a )"
+    r"|don't interrupt me|do not interrupt me"
+    r"|don't call me|don't correct me|don't ask me about|don't talk to me about|don't mention|stop me (?:if"
+    r"|when|before)"
+    r"|cut me off|interrupt me (?:if|when|whenever)|remind me|wake me|warn me|be (?:a bit "
+    r"|a little )?(?:stricter|gentler"
+    r"|honest|kinder|softer|strict|gentle|brief|patient) with me|be honest with me|speak (?:slower|slowly"
+    r"|louder|up) (?:to|for) me"
     r"|always tell me the truth)\b.*)"
 )
 _STATES = re.compile(
-    r"\b(?:my|mine|our|i'm (?:a|an|the|on|in|from|allergic|expecting|engaged|married|pregnant|vegan|vegetarian|diabetic"
-    r"|learning|moving|going|getting|starting|training|saving|afraid of|terrified|scared of|named|called|not allowed)"
-    r"|i am (?:a|an|the|from|allergic|called|learning|moving|going)|i (?:live|work|study|teach|play|sing|run|swim|drive"
-    r"|grew up|was born|come from|used to|have|own|keep|want|need|plan|mean|hope|promised|swore|eat|drink|take|like|love"
-    r"|hate|prefer|adore|enjoy|can't|cannot|never|always|usually|don't|do|won't|must|quit|gave up|started|stopped"
-    r"|moved|bought|sold|lost|met|married|got|had|rent|owe|save|believe|sleep|get up|collect|speak|grew|left|went)"
-    r"|i've|i'll|i'd like to|i'd love to|we've|we'll|we (?:live|have|are|were|moved|met|married|always|never)|we're|there's a|there is a)\b"
+    r"\b(?:my|mine|our|i'm (?:a|an|the|on|in|from|allergic|expecting|engaged|married|pregnant|vegan|vegetarian"
+    r"|diabetic"
+    r"|learning|moving|going|getting|starting|training|saving|afraid of|terrified|scared of|named|called"
+    r"|not allowed)"
+    r"|i am (?:a|an|the|from|allergic|called|learning|moving|going)|i (?:live|work|study|teach|play|sing|run"
+    r"|swim|drive"
+    r"|grew up|was born|come from|used to|have|own|keep|want|need|plan|mean|hope|promised|swore|eat|drink|take"
+    r"|like|love"
+    r"|hate|prefer|adore|enjoy|can't|cannot|never|always|usually|don't|do|won't|must|quit|gave up|started"
+    r"|stopped"
+    r"|moved|bought|sold|lost|met|married|got|had|rent|owe|save|believe|sleep|get up|collect|speak|grew|left"
+    r"|went)"
+    r"|i've|i'll|i'd like to|i'd love to|we've|we'll|we (?:live|have|are|were|moved|met|married|always|never)"
+    r"|we're|there's a|there is a)\b"
 )
 _TASTE = re.compile(r"^i (?:\w+ )?(?:like|love|hate|adore|enjoy|prefer|detest|play|speak)\b(?! (?:it|that|this|you)\b)")
 _LASTING = re.compile(
-    r"\b(?:mother|father|mum|mam|mom|dad|wife|husband|partner|girlfriend|boyfriend|son|daughter|sister|brother|aunt"
-    r"|uncle|cousin|niece|nephew|gran\w*|grand\w+|baby|twins?|kids?|child|children|boss|colleague|friend|neighbour"
-    r"|neighbor|flatmate|roommate|landlord|teacher|doctor|dog|cat|puppy|kitten|horse|rabbit|budgie|hamster|parrot"
-    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|april|june|july|august|september|october|november"
-    r"|december|tomorrow|tonight|next (?:week|month|year|\w+day)|in the (?:morning|evening)s?|every|birthday|anniversary"
-    r"|christmas|wedding|funeral|appointment|interview|exam|surgery|operation|hospital|clinic|flight|holiday|deadline"
-    r"|allerg\w+|asthma|diabet\w+|tablets?|pills?|insulin|inhaler|medic\w+|pressure|pregnant|expecting|died|dead|born"
-    r"|married|divorced|engaged|retired|works?|job|school|university|called|named|years|months|lives?|moved|code|key"
-    r"|password|pin|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|twenty|thirty|forty|fifty|sixty|hundred"
-    r"|favou?rite|always|never|hobby|club|choir|band|team|boat|car|house|flat|street|road|church|favou?rite)\b|\d"
+    r"\b(?:mother|father|mum|mam|mom|dad|wife|husband|partner|girlfriend|boyfriend|son|daughter|sister|brother"
+    r"|aunt"
+    r"|uncle|cousin|niece|nephew|gran\w*|grand\w+|baby|twins?|kids?|child|children|boss|colleague|friend"
+    r"|neighbour"
+    r"|neighbor|flatmate|roommate|landlord|teacher|doctor|dog|cat|puppy|kitten|horse|rabbit|budgie|hamster"
+    r"|parrot"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|april|june|july|august|september|october"
+    r"|november"
+    r"|december|tomorrow|tonight|next (?:week|month|year|\w+day)|in the (?:morning|evening)s?|every|birthday"
+    r"|anniversary"
+    r"|christmas|wedding|funeral|appointment|interview|exam|surgery|operation|hospital|clinic|flight|holiday"
+    r"|deadline"
+    r"|allerg\w+|asthma|diabet\w+|tablets?|pills?|insulin|inhaler|medic\w+|pressure|pregnant|expecting|died"
+    r"|dead|born"
+    r"|married|divorced|engaged|retired|works?|job|school|university|called|named|years|months|lives?|moved"
+    r"|code|key"
+    r"|password|pin|one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|twenty|thirty|forty|fifty|sixty"
+    r"|hundred"
+    r"|favou?rite|always|never|hobby|club|choir|band|team|boat|car|house|flat|street|road|church|favou?rite)\b"
+    r"|\d"
 )
 _ANSWERS = (  # what the agent asked, and what a short answer to it means
-    (re.compile(r"\byour name\b[^?]*\?|\bshould i call you\b[^?]*\?|\bwho am i (?:speaking|talking)\b"), "The user is called {}."),
+    (
+        re.compile(r"\byour name\b[^?]*\?|\bshould i call you\b[^?]*\?|\bwho am i (?:speaking|talking)\b"),
+        "The user is called {}.",
+    ),
     (re.compile(r"\byour (?P<of>[\w ]{2,24}?)(?:'s name| called| name)\b[^?]*\?"), "The user's {of} is called {}."),
     (re.compile(r"\bwhere do you live\b[^?]*\?"), "The user lives in {}."),
     (re.compile(r"\bwhen is your birthday\b[^?]*\?|\bwhen's your birthday\b[^?]*\?"), "The user's birthday is {}."),
@@ -75,7 +102,8 @@ _SHORT = re.compile(
 _NO_ANSWER = re.compile(r"^(?:no|yes|yeah|nothing|nobody|none|not|never|why|what|who|i|don't|that|none of)\b")
 _MY_NAME = re.compile(
     r"\b(?:my (?:first |full |real )?name is|my name's|i'm called|i am called|people call me|everyone calls me)"
-    r" (?P<it>[a-z][a-z'-]+)(?: (?!and\b|but\b|i\b|i'm\b|not\b|from\b|by\b|so\b|or\b|with\b|the\b|a\b|without\b)(?P<last>[a-z][a-z'-]+)$)?",
+    r" (?P<it>[a-z][a-z'-]+)(?: (?!and\b|but\b|i\b|i'm\b|not\b|from\b|by\b|so\b|or\b|with\b|the\b|a\b"
+    r"|without\b)(?P<last>[a-z][a-z'-]+)$)?",
     re.IGNORECASE,
 )
 _I_AM = re.compile(r"\b(?:I'm|I am|it's|name is|name's) ([A-Z][a-z]+(?: [A-Z][a-z]+)?)(?=[,.;!]|$)")

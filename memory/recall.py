@@ -1,8 +1,8 @@
 """Asks the store for what bears on the words just heard.
 
 Builds the query: the words themselves and, where they lean on what went before ("and when is it"), the turn they
-lean on. ("The user" for "I" was tried in the query: it makes all memories look alike and halves what is found.) It knows nothing of how a store searches or
-of what a reply does with what is found. Blocking, as the store is.
+lean on. ("The user" for "I" was tried in the query: it makes all memories look alike and halves what is found.)
+It knows nothing of how a store searches or of what a reply does with what is found. Blocking, as the store is.
 """
 
 from __future__ import annotations
