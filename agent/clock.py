@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
-
 QUIET = 12  # rounds of the event loop in which nothing is held, after which all has come to rest
 
 

@@ -149,8 +149,7 @@ class Conversation:
         self.history = [Said(**said) for said in kept["history"]]
         self._named = int(kept["named"])
         self._recent = ()
-        # Times of the old session clock mean nothing now; words and speech begin anew with the ears.
-        self.set_policy(PolicyState())
+        self.set_policy(PolicyState(**kept["policy"]))
 
     def name(self, kind: str) -> str:
         """A new id, e.g. of an item or a reply: repeatable, and not used before by this session."""

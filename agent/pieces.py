@@ -21,6 +21,19 @@ class ReplyStalledError(PoiseError):
     code = "reply_stalled"
 
 
+async def in_time(clock: Clock, work: asyncio.Future[Any], seconds: float) -> None:
+    """Wait for work on the engine. Raises ReplyStalledError; the work itself goes on."""
+    timer = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+    if not work.done():
+        raise ReplyStalledError(
+            f"The speech model made no sound for {seconds:g} s.", "Say it again, or take a faster engine or machine."
+        )
+
+
 class PieceStream:
     """An engine's iterator, seen from the event loop."""
 
@@ -33,16 +46,7 @@ class PieceStream:
     async def next(self, prompt: ReplyPrompt, deadline_s: float) -> Piece | None:
         """The next piece; None at the end. Raises ReplyStalledError, and whatever the engine raises."""
         self._step = self._submit(self._advance, prompt)
-        timer = asyncio.ensure_future(self._clock.sleep(deadline_s))
-        try:
-            await asyncio.wait({self._step, timer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-        if not self._step.done():
-            raise ReplyStalledError(
-                f"The speech model made no sound for {deadline_s:g} s.",
-                "Say it again, or take a faster engine or machine.",
-            )
+        await in_time(self._clock, self._step, deadline_s)
         piece: Piece | None = self._step.result()
         return piece
 

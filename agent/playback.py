@@ -93,10 +93,15 @@ class Playback:
         return wait if wait > 1e-9 else 0.0
 
     def rest_s(self, now: float) -> float:
-        """Seconds after which it is worth looking again: for a frame to leave, or for the end."""
+        """Seconds until a frame may leave, or, where none waits, until all that was sent has been played."""
         if self._queue:
             return self.wait_s(now)
-        return max(self._buffer_end - now, 0.0) if self.is_whole else FRAME_S / 4
+        return max(self._buffer_end - now, 0.0)
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing can happen before the next piece."""
+        return not self._queue and not self.is_whole
 
     def ahead_s(self, now: float) -> float:
         """Seconds of sound that are made but not yet played."""

@@ -5,6 +5,7 @@ Records only; it does not know how a reply is made or sent. A state is left by o
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -75,6 +76,7 @@ class Reply:
     ledger: Ledger = field(default_factory=Ledger)
     said: Said | None = None  # what was heard of it, once it has ended
     user_words: str = ""  # what it answers
+    fed: asyncio.Event = field(default_factory=asyncio.Event)  # a piece has come, or there will be no more
 
     def move(self, stage: Stage) -> None:
         """Go on to the next stage. Raises ReplyError where that cannot be."""

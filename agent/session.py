@@ -139,6 +139,7 @@ class Session:
         await c.stop_tasks()
         while not self._queue.empty():
             self._queue.get_nowait()
+            self._queue.task_done()
             c.clock.release()
         c.parts.graphs.rooms.pop(c.id, None)
         try:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from agent.clock import held
 from agent.conversation import Conversation
 from agent.events import AudioSent, MemoryRecalled, MemoryWritten, ReplyDone, ReplyPiece, ReplyStarted, TurnTimed
 from agent.floor import Happening
 from agent.listening import Listening
-from agent.pieces import PieceStream
+from agent.pieces import PieceStream, in_time
 from agent.playback import Playback
 from agent.reply import Reply, Stage, Wish
 from memory import extract
@@ -98,6 +99,7 @@ class Speaking:
         await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
         if not work.done():
+            work.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it any more
             return
         try:
             c.facts = tuple(work.result())
@@ -156,23 +158,19 @@ class Speaking:
     async def _run(self, reply: Reply, before: asyncio.Task[None] | None) -> None:
         """The turn as a task: after the one before, as an engine speaks one reply at a time."""
         c = self._c
-        c.clock.hold()
+        if before is not None:
+            await asyncio.wait({before})
         try:
-            if before is not None:
-                c.clock.release()
-                await asyncio.wait({before})
-                c.clock.hold()
-            await c.parts.graphs.on_turn(c.id, reply.id)
+            with held(c.clock):
+                await c.parts.graphs.on_turn(c.id, reply.id)
         except Exception as error:
             self._fail(reply, error)
-        finally:
-            c.clock.release()
 
     async def _utter(self, reply: Reply, prompt: ReplyPrompt) -> None:
         """Have pieces made and pace them out."""
         c = self._c
         if self._closing is not None:
-            await asyncio.wait({self._closing})
+            await in_time(c.clock, self._closing, c.settings.stalls_after_s)
         stream = PieceStream(c.parts, c.clock, self._listener)
         mouth = c.spawn(self._mouth(reply))
         try:
@@ -184,6 +182,7 @@ class Speaking:
                 while (excess := reply.playback.ahead_s(c.clock.now()) - AHEAD_S) > 0:
                     await c.clock.sleep(excess)
             reply.playback.finish()
+            reply.fed.set()
             await mouth
         finally:
             mouth.cancel()
@@ -193,13 +192,18 @@ class Speaking:
         reply.playback.push(piece)
         self._c.emit(ReplyPiece, reply=reply.id, piece=piece)
         self._pump(reply)
+        reply.fed.set()
 
     async def _mouth(self, reply: Reply) -> None:
         """Send what is due, until all has been played."""
         clock, playback = self._c.clock, reply.playback
         while not playback.is_played_out(clock.now()):
             self._pump(reply)
-            await clock.sleep(max(playback.rest_s(clock.now()), 0.001))
+            if playback.is_starved:
+                reply.fed.clear()
+                await reply.fed.wait()
+            else:
+                await clock.sleep(max(playback.rest_s(clock.now()), 0.001))
 
     def _pump(self, reply: Reply) -> None:
         """Everything that may leave now leaves; nothing of an old generation ever does."""

@@ -124,9 +124,7 @@ def read(path: Path | str) -> Iterator[dict[str, Any]]:
         with Path(path).open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
                 line = _parsed(text, path, number)
-                if line["kind"] == "header":
-                    shared = {}
-                elif line["kind"] == "ChunkJudged":
+                if line["kind"] == "ChunkJudged":
                     shared |= {name: line["situation"][name] for name in SHARED if name in line["situation"]}
                     line["situation"] = {**line["situation"], **shared}
                 yield line
@@ -171,8 +169,10 @@ def _again(line: dict[str, Any], judge: Judge, state: PolicyState) -> tuple[str,
 def _parsed(text: str, path: Path | str, number: int) -> dict[str, Any]:
     try:
         line = json.loads(text)
-        if not isinstance(line["kind"], str):
+        if not isinstance(line["kind"], str) or not isinstance(line.get("situation", {}), dict):
             raise TypeError("kind")
+        if line["kind"] == "ChunkJudged":
+            line["situation"], line["judgement"], line["decision"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, number, error) from None
     return dict(line)

@@ -24,7 +24,7 @@ from policies.situation import ACTIONS, Judge, Judgement, Persona, Situation
 from tests.agent.tiny_engine import TinyModel
 
 E = TypeVar("E", bound=Event)
-STEP = 320  # samples fed at once: 20 ms
+STEP = 1280  # samples fed at once: 80 ms
 PERSONA = Persona(name="Test", stance="plain")
 
 
@@ -68,16 +68,19 @@ class Rehearsal:
         await self._feed(seconds, 0.0)
 
     async def _feed(self, seconds: float, level: float) -> None:
-        for _ in range(round(seconds * SAMPLE_RATE / STEP)):
-            await self.clock.advance(STEP / SAMPLE_RATE)
-            await self.session.feed(np.full(STEP, level, dtype=np.float32))
+        left = round(seconds * SAMPLE_RATE)
+        while left > 0:
+            size = min(STEP, left)
+            await self.clock.advance(size / SAMPLE_RATE)
+            await self.session.feed(np.full(size, level, dtype=np.float32))
+            left -= size
         await self.clock.settle()
 
     async def until_reply(self) -> None:
         """A user turn, and the beginning of the reply to it."""
         await self.say(0.8)
         while self.session.replying is None:
-            await self.hush(0.02)
+            await self.hush(0.08)
 
     def told(self, kind: type[E]) -> list[E]:
         """The events of a kind, in order."""

@@ -28,20 +28,10 @@ class TinyListener:
         voiced = chunk.speech >= 0.5
         self.heard, self.pause = self.heard + voiced, 0.0 if voiced or not self.heard else self.pause + CHUNK_S
         words = [self.model.hears.format(n) for n in range(self.heard)]
-        known: dict[str, Any] = {
-            "confidence": 0.9,
-            "level_db": -20.0,
-            "pause_s": self.pause,
-            "spoken_s": self.heard * CHUNK_S,
-        }
-        unknown: dict[str, None] = dict.fromkeys(("emotion", "event", "facing", "states"))
-        given: dict[str, Any] = {
-            "chunk": chunk.index,
-            "speech": chunk.speech,
-            "stable": " ".join(words[:-1]),
-            "tentative": " ".join(words[-1:]),
-        }
-        return Percept(**given, **known, **unknown)
+        known: dict[str, Any] = dict.fromkeys(("emotion", "event", "facing", "states"))
+        known |= {"chunk": chunk.index, "stable": " ".join(words[:-1]), "tentative": " ".join(words[-1:])}
+        known |= {"speech": chunk.speech, "pause_s": self.pause, "spoken_s": self.heard * CHUNK_S}
+        return Percept(confidence=0.9, level_db=-20.0, **known)
 
     def reply(self, prompt: ReplyPrompt) -> Iterator[Piece]:
         size = round(self.model.word_s * 16000)
