@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable
 from contextlib import suppress
+from traceback import extract_tb
 from typing import Any, Protocol
 
 from loguru import logger
@@ -120,9 +121,18 @@ class Connection:
         self.over.set()
 
     def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(_as_task(work))
+        task = asyncio.ensure_future(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except GoneError:
+            pass
+        except Exception as error:
+            _broken("a connection", error)
+            await self.close(1011, "internal error")
 
     # In
 
@@ -136,10 +146,8 @@ class Connection:
                 await self._carry_out(command)
             except PoiseError as error:
                 self._push(self._realtime.refused(error, command.event_id))
-            except Exception:
-                logger.exception("a command failed: {}", type(command).__name__)
-                broken = PoiseError("The server could not do that.", "See its log.")
-                self._push(self._realtime.refused(broken, command.event_id, "server_error"))
+            except Exception as error:
+                self._push(self._realtime.refused(_broken("a command", error), command.event_id, "server_error"))
 
     async def _carry_out(self, command: asked.Command) -> None:
         match command:
@@ -201,8 +209,13 @@ class Connection:
             await self._session.set_persona(self._persona())
 
     async def _aside(self, command: asked.Aside) -> None:
-        text, pcm = await self._house.aside(self._persona(), command.instruction, command.text)
-        self._push(self._realtime.aside_done(command.response, text, pcm))
+        try:
+            text, pcm = await self._house.aside(self._persona(), command.instruction, command.text)
+        except Exception as error:
+            failed = error if isinstance(error, PoiseError) else _broken("an aside", error)
+            self._push(self._realtime.aside_failed(command.response, failed, command.event_id))
+        else:
+            self._push(self._realtime.aside_done(command.response, text, pcm))
 
     # Out
 
@@ -246,6 +259,8 @@ class Connection:
         await self.close(LIFE_OVER, "session expired")
 
 
-async def _as_task(work: Awaitable[None]) -> None:
-    with suppress(GoneError):
-        await work
+def _broken(what: str, error: Exception) -> PoiseError:
+    """Log where something broke, never what was said, and make an error of it that may be shown."""
+    places = [f"{place.filename.rpartition('/')[2]}:{place.lineno}" for place in extract_tb(error.__traceback__)]
+    logger.error("{} failed: {} at {}", what, type(error).__name__, " < ".join(places[::-1][:5]))
+    return PoiseError("The server could not do that.", "Its log says where it failed.")

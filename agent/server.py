@@ -75,7 +75,7 @@ class WebSocket:
         with suppress(ConnectionClosed):
             while True:
                 await clock.sleep(PING_S)
-                pong = await self.wire.ping()
+                pong = asyncio.ensure_future(await self.wire.ping())
                 await clock.sleep(PING_S)
                 if not pong.done() and self.idle:
                     await self.close(1011, "keepalive ping timeout")

@@ -89,6 +89,11 @@ class Realtime:
         """An out-of-band reply is ready; ``pcm`` is float32 [n] at the engine's rate."""
         return self._named(self._replies.aside_done(response, text, pcm))
 
+    def aside_failed(self, response: str, error: PoiseError, event_id: str | None) -> list[Json]:
+        """An out-of-band reply could not be made."""
+        self._replies.aside_failed(response)
+        return self.refused(error, event_id, "server_error")
+
     # What comes in
 
     def receive(self, text: str | bytes, now_ms: int) -> Answer:

@@ -175,6 +175,10 @@ class Replies:
         self._held += frames + wire.closing(done, None)
         return self._release()
 
+    def aside_failed(self, response: str) -> None:
+        """An out-of-band reply will not come."""
+        self._asides.pop(response, None)
+
     def _release(self) -> list[Json]:
         if self._running is not None:
             return []

@@ -37,6 +37,8 @@ def read_message(text: str | bytes) -> Json:
         raise WireError("binary_frame", "Binary frames are not part of this protocol.", "Send JSON text.")
     try:
         message = json.loads(text, parse_constant=_no_constant)
+        if "\\ud" in text.lower():
+            json.dumps(message, ensure_ascii=False).encode()  # half a character cannot be stored or sent back
     except (ValueError, RecursionError) as error:
         raise WireError("invalid_json", "The message is not JSON.", "Send one JSON object per frame.") from error
     if not isinstance(message, dict):

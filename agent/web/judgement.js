@@ -63,10 +63,13 @@ export class JudgementView {
   #draw() {
     const scale = devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = this.curve;
-    this.curve.width = width * scale;
-    this.curve.height = height * scale;
+    if (this.curve.width !== Math.round(width * scale) || this.curve.height !== Math.round(height * scale)) {
+      this.curve.width = Math.round(width * scale);
+      this.curve.height = Math.round(height * scale);
+    }
     const pen = this.curve.getContext("2d");
-    pen.scale(scale, scale);
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, width, height);
     const style = getComputedStyle(document.documentElement);
     const x = (i) => width - 2 - ((this.#past.length - 1 - i) * (width - 4)) / (SPAN - 1);
     const y = (p) => height - 3 - p * (height - 6);

@@ -13,8 +13,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent.admission import PortBusyError, UnsafeHostError
+from agent.clock import VirtualClock
 from agent.config import Settings
-from agent.server import Server
+from agent.server import Server, WebSocket
 
 from .serving import client, serving, silence, speech
 
@@ -182,6 +183,27 @@ async def test_pages_health_and_personas_are_served(tmp_path: Path) -> None:
         assert "<title>Poise</title>" in (await page(server, "/"))[1]
         names = [who["name"] for who in json.loads((await page(server, "/v1/personas"))[1])["personas"]]
     assert "maren" in names
+
+
+class Silent:
+    """A peer that never answers a ping."""
+
+    code: int | None = None
+
+    async def ping(self) -> asyncio.Future[float]:
+        return asyncio.get_running_loop().create_future()
+
+    async def close(self, code: int, reason: str) -> None:
+        self.code = code
+
+
+@pytest.mark.parametrize(("idle", "code"), [(True, 1011), (False, None)])
+async def test_silence_is_death_only_where_everything_was_read(idle: bool, code: int | None) -> None:
+    clock, peer = VirtualClock(), Silent()
+    alive = asyncio.create_task(WebSocket(peer, idle=idle).keep_alive(clock))  # type: ignore[arg-type]
+    await clock.advance(100.0)
+    assert peer.code == code
+    alive.cancel()
 
 
 def test_other_hosts_need_a_token(tmp_path: Path) -> None:

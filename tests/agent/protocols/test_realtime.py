@@ -150,6 +150,7 @@ def test_audio_in_becomes_samples_at_16_khz() -> None:
         ("[1]", "invalid_json"),
         ('{"a": NaN}', "invalid_json"),
         ("[" * 100_000, "invalid_json"),
+        ('{"type": "\\ud800"}', "invalid_json"),
         ("{}", "missing_type"),
         ('{"type": "session.explode"}', "unknown_event"),
         ('{"type": "input_audio_buffer.append"}', "invalid_type"),
