@@ -91,12 +91,12 @@ class Histories:
 
     def common(self, entries: Ints) -> int:
         """The longest history that all ``entries`` share."""
-        left = set(entries.tolist())
+        left: set[int] = set(entries.tolist())
         while len(left) > 1:
-            latest = max(left)
+            latest: int = max(left)
             left.remove(latest)
             left.add(int(self.parent[latest]))
-        return left.pop()
+        return int(left.pop())
 
     def within(self, entries: Ints, ancestor: int) -> NDArray[np.bool_]:
         """Which of ``entries`` continue (or are) ``ancestor``."""

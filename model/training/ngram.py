@@ -96,7 +96,7 @@ def _unigrams(keys: Ints, counts: Reals, recipe: Recipe) -> Reals:
     full[keys] = counts
     discounted = np.maximum(full - recipe.discount[0], 0)
     left = 1 - discounted.sum() / full.sum()
-    own = discounted / full.sum() + left / recipe.size
+    own: Reals = np.asarray(discounted / full.sum() + left / recipe.size, np.float64)
     if recipe.general is None:
         return own
     return np.asarray((1 - recipe.share) * own + recipe.share * recipe.general / recipe.general.sum(), np.float64)

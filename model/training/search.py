@@ -71,7 +71,7 @@ def tune(sets: Sequence[Sequence[Clip]], words: Vocabulary, search: Search, roun
             for value in values:
                 if value == getattr(best, name):
                     continue
-                trial = replace(best, **{name: value})
+                trial = replace(best, **{name: value})  # type: ignore[arg-type]  # all of GRID are floats
                 found = rate(trial)
                 best, least = (trial, found) if found < least else (best, least)
         if best == before:
