@@ -120,10 +120,8 @@ class Listening:
             return None
         self.announce()
         words = f"{turn.before} {percept.transcript}".strip()
-        end = max(self.activity.ended, turn.start)
+        seconds = self._stopped(turn)
         emotion = max(percept.emotion, key=percept.emotion.__getitem__) if percept.emotion else None
-        self._c.emit(SpeechStopped, item=turn.item, end_ms=end * 1000 // SAMPLE_RATE)
-        seconds = (end - turn.start) / SAMPLE_RATE
         self._c.emit(UserTurnDone, item=turn.item, transcript=percept.transcript, emotion=emotion, seconds=seconds)
         said = Said(who="user", text=words, emotion=emotion)
         self._empty(said)
@@ -143,6 +141,8 @@ class Listening:
         """Forget what was heard and not taken up."""
         if self.turn is not None and self._c.floor in (Floor.USER, Floor.BOTH):
             self._c.happen(Happening.USER_OFF)
+        if self.turn is not None and self.turn.announced:
+            self._stopped(self.turn)
         self._empty(None)
 
     def agent_stopped(self) -> None:
@@ -159,6 +159,12 @@ class Listening:
     def silent_s(self) -> float:
         """Seconds of the stream since speech was last heard."""
         return 0.0 if self.activity.speaking else (self.samples - self.activity.ended) / SAMPLE_RATE
+
+    def _stopped(self, turn: UserTurn) -> float:
+        """Say that the user's speech is over; returns how long it was, in seconds."""
+        end = max(self.activity.ended, turn.start)
+        self._c.emit(SpeechStopped, item=turn.item, end_ms=end * 1000 // SAMPLE_RATE)
+        return (end - turn.start) / SAMPLE_RATE
 
     def _hear(self, index: int, pcm: Samples, turns: list[Turn]) -> tuple[tuple[float, ...], Percept]:
         """On the inference pool."""
