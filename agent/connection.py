@@ -13,10 +13,11 @@ from contextlib import suppress
 from traceback import extract_tb
 from typing import Any, Protocol
 
+import numpy as np
 from loguru import logger
 
 from agent.admission import Wishes
-from agent.events import Event
+from agent.events import AudioSent, Event
 from agent.house import House, Talk
 from agent.outbox import InputPace, Outbox
 from agent.protocols import commands as asked
@@ -80,6 +81,7 @@ class Connection:
         self._outbox, self._pace = Outbox(), InputPace()
         self._filled = asyncio.Event()
         self._session: Talk | None = None
+        self._unopened: PoiseError | None = None  # why there is no session and will be none
         self._opening = asyncio.Lock()
         self._flow = asked.Configure(None, auto=True, may_interrupt=True)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,7 +154,7 @@ class Connection:
     async def _carry_out(self, command: asked.Command) -> None:
         match command:
             case asked.Identify():
-                self._person = command.person
+                await self._identify(command.person)
             case asked.SetPersona():
                 await self._set_persona(command)
             case asked.Configure():
@@ -161,6 +163,8 @@ class Connection:
                     self._steer(self._session)
             case asked.Aside():
                 self._spawn(self._aside(command))
+            case asked.Feed() if self._unopened is not None:
+                pass  # said once; an error for every 20 ms of audio would help nobody
             case _:
                 await self._ask(await self._opened(), command)
 
@@ -187,12 +191,26 @@ class Connection:
     async def _opened(self) -> Talk:
         """The session; begun at the first thing that needs it, so that updates before may say whose it is."""
         async with self._opening:
+            if self._unopened is not None:
+                raise self._unopened
             if self._session is None:
-                session = self._house.open(self.session_id, self._person, self._persona(), self._emit)
-                self._steer(session)
-                await session.start()
+                try:
+                    session = self._house.open(self.session_id, self._person, self._persona(), self._emit)
+                    self._steer(session)
+                    await session.start()
+                except PoiseError as error:
+                    self._unopened = error
+                    raise
                 self._session = session
             return self._session
+
+    async def _identify(self, person: str) -> None:
+        """The session is somebody else's: one that began by itself is empty, and begun anew."""
+        self._person = person
+        async with self._opening:
+            session, self._session = self._session, None
+        if session is not None:
+            await session.close("identified")
 
     def _steer(self, session: Talk) -> None:
         session.auto, session.may_interrupt_reply = self._flow.auto, self._flow.may_interrupt
@@ -222,6 +240,9 @@ class Connection:
     def _emit(self, event: Event) -> None:
         self._house.metrics.see(event)
         self._push(self._realtime.project(event))
+        if isinstance(event, AudioSent) and self._session is not None and self._realtime.is_read(event.reply):
+            # Who reads has no need to wait for the voice: what was sent counts as heard at once.
+            self._session.acknowledge(event.reply, event.offset + len(np.asarray(event.pcm)))
 
     def _push(self, frames: list[dict[str, Any]]) -> None:
         for frame in frames:

@@ -251,6 +251,7 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
+    logger.info("Loading the engine {} and the judge {}", settings.engine, settings.judge)
     parts = build(settings)
     try:
         await serve_until(settings, parts, stop)

@@ -80,6 +80,10 @@ class Realtime:
         """The frames of one event of the log."""
         return self._named(self._official(event) + self._watch.project(event))
 
+    def is_read(self, reply: str) -> bool:
+        """Whether a reply goes out as text only."""
+        return self._replies.is_read(reply)
+
     def refused(self, error: PoiseError, event_id: str | None, kind: str = "invalid_request_error") -> list[Json]:
         """A typed error frame; a refused response.create is forgotten."""
         self._replies.withdraw(event_id)

@@ -156,6 +156,11 @@ class Replies:
         self._running, self._reply, self._ended_ms = None, "", event.at_ms
         return frames + self._release()
 
+    def is_read(self, reply: str) -> bool:
+        """Whether a reply goes out as text only."""
+        wire = self._speaking(reply)
+        return wire is not None and wire.plan.modality == "text"
+
     def failed(self, message: str) -> tuple[bool, str | None]:
         """A failure: whether the running response will tell of it, and whose request it ended."""
         if self._running is not None:

@@ -20,6 +20,7 @@ const wire = new Wire({ onEvent: take, onState: connected });
 let running = false;
 let loudest = 0; // microphone level since it was shown last
 let blocks = 0;
+let cause = {}; // why the agent speaks
 let playing = null; // item that is being played
 const cutItems = new Set(); // items whose late audio must not be played
 
@@ -31,9 +32,8 @@ const HANDLERS = {
   "input_audio_buffer.speech_started": () => stopPlaying(),
   "conversation.item.input_audio_transcription.completed": ({ transcript, poise }) =>
     captions.heard(transcript, poise?.emotion),
-  "response.created": ({ poise }) => (HANDLERS.cause = poise ?? {}),
-  "response.output_item.added": ({ item }) =>
-    captions.replyBegins(item.id, HANDLERS.cause.action, HANDLERS.cause.reason),
+  "response.created": ({ poise }) => (cause = poise ?? {}),
+  "response.output_item.added": ({ item }) => captions.replyBegins(item.id, cause.action, cause.reason),
   "response.output_audio_transcript.delta": ({ item_id, delta, start_time }) =>
     captions.replyWords(item_id, delta, start_time),
   "response.output_text.delta": ({ item_id, delta }) => captions.replyWords(item_id, delta),

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -101,8 +101,11 @@ def browser(microphone: Path | None = None) -> Iterator[Browser]:
     try:
         _wait(driver)
         session = call("POST", f"{driver}/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
-        yield Browser(driver, session)
-        call("DELETE", f"{driver}/session/{session}")
+        try:
+            yield Browser(driver, session)
+        finally:
+            with suppress(OSError):
+                call("DELETE", f"{driver}/session/{session}")
     finally:
         process.terminate()
         process.wait()

@@ -99,6 +99,25 @@ async def test_who_the_session_is_for_may_be_said_before_it_begins(tmp_path: Pat
         assert connection._session._c.person == "ada"  # type: ignore[union-attr]
 
 
+async def test_a_session_that_began_by_itself_can_still_become_somebodys(tmp_path: Path) -> None:
+    async with connected(tmp_path) as (line, connection, clock, _):
+        await clock.advance(1.0)
+        assert connection._session._c.person == "default"  # type: ignore[union-attr]
+        line.say(type="session.update", session={"poise": {"person": "ada"}})
+        line.say(type="response.create")
+        await clock.advance(3.0)
+        assert connection._session._c.person == "ada"  # type: ignore[union-attr]
+        assert line.types()[-1] == "response.done"
+
+
+async def test_who_reads_does_not_wait_for_the_voice(tmp_path: Path) -> None:
+    async with connected(tmp_path) as (line, _, clock, _):
+        line.say(type="response.create", response={"output_modalities": ["text"]})
+        await clock.advance(0.6)
+        assert line.types()[-1] == "response.done"
+        assert line.sent[-1]["response"]["status"] == "completed"
+
+
 async def test_instructions_are_added_to_the_personas_stance(tmp_path: Path) -> None:
     async with connected(tmp_path) as (line, connection, clock, house):
         await clock.advance(1.0)
@@ -123,9 +142,11 @@ async def test_an_unwritable_home_is_told_and_the_connection_lives(tmp_path: Pat
     async with connected(tmp_path) as (line, _, clock, _):
         await clock.advance(1.0)
         assert [f["error"]["code"] for f in line.sent if f["type"] == "error"] == ["trace_unusable"]
+        for _ in range(3):
+            line.say(type="input_audio_buffer.append", audio="AAAA" * 160)
         line.say(type="session.update", session={"instructions": "Still there?"})
         await clock.advance(0.1)
-        assert line.types()[-1] == "session.updated"
+        assert line.types()[-2:] == ["error", "session.updated"]
 
 
 async def test_a_client_that_does_not_read_is_let_go(tmp_path: Path) -> None:
