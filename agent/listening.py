@@ -192,6 +192,8 @@ class Listening:
             c.happen(Happening.USER_OFF)
         elif not speaking and self.turn is not None and c.floor == Floor.AGENT and self.silent_s() > DIES_AWAY_S:
             self._let_go()
+        elif self.turn is None and c.floor == Floor.NOBODY and self.percept.pause_s > DIES_AWAY_S:
+            self._empty(None)  # a click or a cough, too short to be a turn: it must not begin the next one
 
     def _let_go(self) -> None:
         """What was said over the agent was no claim to the floor."""
@@ -204,7 +206,7 @@ class Listening:
     def _empty(self, said: Said | None) -> None:
         self.tell(Turn(user=said, agent=None))
         self.turn, self._taken_at, self._refreshed = None, self.samples, 0
-        self.percept = SILENCE
+        self.percept = SILENCE.model_copy(update={"chunk": self.percept.chunk})
         self._watch = situations.Watch(grew_s=self.samples / SAMPLE_RATE)
 
     def _tell_growth(self) -> None:

@@ -45,6 +45,8 @@ async def test_a_click_is_no_turn(tmp_path: Path):
         await talk.hush(1)
         assert not talk.told(SpeechStarted)
         assert talk.session.floor == Floor.NOBODY
+        await talk.hush(1)
+        assert talk.told(ChunkJudged)[-1].situation.percept.transcript == ""
 
 
 async def test_a_pause_keeps_the_turn_open(tmp_path: Path):

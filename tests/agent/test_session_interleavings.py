@@ -99,6 +99,7 @@ def check(talk: Rehearsal) -> None:
                 pass
     assert isinstance(talk.events[-1], Closed)
     assert [e.chunk for e in talk.told(ChunkJudged)] == list(range(len(talk.told(ChunkJudged))))
+    assert all(e.decision.chunk == e.situation.percept.chunk == e.chunk for e in talk.told(ChunkJudged))
     assert [e.at_ms for e in talk.events] == sorted(e.at_ms for e in talk.events)
     assert [e.generation for e in talk.events] == sorted(e.generation for e in talk.events)
 
