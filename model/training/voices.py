@@ -103,7 +103,9 @@ def render(text: str, voice: Voice, prosody: Prosody = EMOTIONS["neutral"]) -> N
     """
     program = {"espeak": "espeak-ng", "flite": "flite", "festival": "text2wave"}[voice.engine]
     if shutil.which(program) is None:
-        raise RuntimeError(f"{program} is not installed. Install it (Debian: apt-get install espeak-ng flite festival).")
+        raise RuntimeError(
+            f"{program} is not installed. Install it (Debian: apt-get install espeak-ng flite festival)."
+        )
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "speech.wav"
         run = {"espeak": _espeak, "flite": _flite, "festival": _festival}[voice.engine]
@@ -123,11 +125,23 @@ def _espeak(text: str, voice: Voice, prosody: Prosody, wav: Path) -> tuple[list[
     ssml = f'<speak><prosody range="{spread}%">{spoken}</prosody></speak>'
     pitch = int(np.clip(50 * voice.pitch * prosody.pitch, 5, 99))
     speed = int(np.clip(165 * voice.rate * prosody.rate, 90, 300))
-    command = ["espeak-ng", "-m", "-v", f"{voice.accent}+{voice.name}", "-p", str(pitch), "-s", str(speed), "-w", str(wav)]
+    command = [
+        "espeak-ng",
+        "-m",
+        "-v",
+        f"{voice.accent}+{voice.name}",
+        "-p",
+        str(pitch),
+        "-s",
+        str(speed),
+        "-w",
+        str(wav),
+    ]
     return [*command, "--stdin"], ssml.encode()
 
 
-def _flite(text: str, voice: Voice, prosody: Prosody, wav: Path) -> tuple[list[str], bytes]:
+def flite_command(text: str, voice: Voice, prosody: Prosody, wav: Path) -> list[str]:
+    """The command line that lets flite speak ``text`` into ``wav``."""
     base = {"slt": 170.0, "awb": 130.0, "kal": 105.0, "kal16": 105.0, "rms": 105.0}[voice.name]
     knobs = {
         "duration_stretch": 1.0 / (voice.rate * prosody.rate),
@@ -135,7 +149,11 @@ def _flite(text: str, voice: Voice, prosody: Prosody, wav: Path) -> tuple[list[s
         "int_f0_target_stddev": base * 0.11 * prosody.spread,
     }
     settings = [part for name, value in knobs.items() for part in ("--setf", f"{name}={value:.3f}")]
-    return ["flite", "-voice", voice.name, *settings, "-t", text, "-o", str(wav)], b""
+    return ["flite", "-voice", voice.name, *settings, "-t", text, "-o", str(wav)]
+
+
+def _flite(text: str, voice: Voice, prosody: Prosody, wav: Path) -> tuple[list[str], bytes]:
+    return flite_command(text, voice, prosody, wav), b""
 
 
 def _festival(text: str, voice: Voice, prosody: Prosody, wav: Path) -> tuple[list[str], bytes]:
