@@ -13,6 +13,7 @@ import random
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def measure(asked: list[Asked], encode: Callable[[list[str]], Any]) -> dict[str,
         "words": round(float(np.mean([len(text.split()) for text in replies])), 1),
         "questions": round(float(np.mean([text.endswith("?") for text in replies])), 3),
         "plan_ms_p50": round(1000 * float(np.median([one.seconds for one in asked])), 1),
-    } | {f"from_{name}": sum(one.plan.source == name for one in asked) for name in sorted({o.plan.source for o in asked})}
+    } | {f"from_{name}": count for name, count in sorted(Counter(one.plan.source for one in asked).items())}
 
 
 def table(asked: list[Asked]) -> str:
@@ -110,7 +111,8 @@ def main() -> int:
     chosen = reader.parse_args()
     found = [e for path in sorted(chosen.exchanges.glob("*.exchanges")) for e in exchanges.read(path)]
     turns = [e["turns"][0] for e in found if e["split"] == "dev"][:COUNT]
-    lexicon = sorted({word for e in found if e["split"] == "train" for t in e["turns"] for word in spoken(t["user"]).split()})
+    known = [turn["user"] for e in found if e["split"] == "train" for turn in e["turns"]]
+    lexicon = sorted({word for text in known for word in spoken(text).split()})
     encode = minilm.load()
     replier = Replier.load(None, encode)
     chance = random.Random(1)

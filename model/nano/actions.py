@@ -6,19 +6,13 @@ by a private generator, and what was said before in the conversation is avoided.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import torch
 
 from model.interface import ReplyPrompt
 from model.nano import phrasebook, remembered
-from model.nano.wording import sentence, subject_of, to_first_person, words
-
-_QUESTION = re.compile(
-    r"^(?:(?:so|and|but|um|uh|well|okay|hey|er|like) )*(?:what|who|when|where|why|how|which|whose|do|does|did|is|are"
-    r"|was|were|can|could|will|would|should|shall|have|has|am|isn't|aren't|don't|doesn't|didn't|won't|can't)(?:'s|'re|'d|'ll)?\b"
-)
+from model.nano.wording import form, sentence, sentences, subject_of, to_first_person, words
 
 
 class Choice:
@@ -49,11 +43,6 @@ def tone(prompt: ReplyPrompt) -> str:
     return "warm"
 
 
-def is_question(heard: str) -> bool:
-    """True where the words, without punctuation, have the form of a question."""
-    return bool(_QUESTION.match(heard))
-
-
 def not_caught(prompt: ReplyPrompt, choice: Choice) -> str:
     """Asks for what could not be heard."""
     return choice.among(phrasebook.NOT_CAUGHT[tone(prompt)])
@@ -70,7 +59,7 @@ def crisis(prompt: ReplyPrompt, choice: Choice) -> str:
 def repetition(prompt: ReplyPrompt) -> str:
     """The last thing the agent said, where the user asks for it again; else ""."""
     last = next((turn.text for turn in reversed(prompt.history) if turn.who == "agent"), "")
-    if not last or not phrasebook.REPEAT.match(prompt.heard.strip()):
+    if not last or not phrasebook.REPEAT.search(prompt.heard.strip()):
         return ""
     return last if last.startswith("I said") else f"I said: {last}"
 
@@ -88,18 +77,22 @@ def deflection(prompt: ReplyPrompt, choice: Choice) -> str:
     texts: Sequence[str] = phrasebook.DEFLECTIONS[tone(prompt)]
     if names and not subject_of(prompt.boundary):
         texts = tuple(text.format(name=names[0]) for text in phrasebook.DEFLECT_TO_MEMORY)
-    return choice.among(texts)
+    said = choice.among(texts)
+    head, *rest = sentences(said)
+    return " ".join(rest) if prompt.opening and rest and head.startswith("Let's") else said
 
 
 def interruption(prompt: ReplyPrompt, choice: Choice) -> str:
     """What cannot wait: a danger, else a fact that speaks against the plan, else the way out of a circle."""
-    fact = remembered.reminder(prompt.heard, prompt.memory)
+    fact = remembered.reminder(prompt.heard, prompt.memory, own=False)
     if fact:
         return phrasebook.CUT_IN_MEMORY.format(fact=remembered.as_clause(fact) + ".")
     tail = " ".join(prompt.heard.split()[-24:])
     for pattern, text in phrasebook.DANGER_PATTERNS:
         if pattern.search(tail):
             return text
+    if phrasebook.SELF_ABUSE.search(prompt.heard):
+        return choice.among(phrasebook.CUT_IN_SELF_ABUSE)
     return choice.among(phrasebook.CUT_IN[tone(prompt)])
 
 
@@ -113,8 +106,7 @@ def opener(prompt: ReplyPrompt, choice: Choice) -> str:
 
 def fallback(heard: str, emotion: str, choice: Choice) -> str:
     """An honest, listening answer that fits anything said in ``emotion``."""
-    form = "question" if is_question(heard) else "statement"
-    return choice.among(phrasebook.FALLBACK[form][emotion])
+    return choice.among(phrasebook.FALLBACK[form(heard)][emotion])
 
 
 def continuer(emotion: str, choice: Choice) -> str:

@@ -31,10 +31,8 @@ class Example:
     emotion: str  # of the user's voice
     text: str  # the answer
     delivery: str
-    action: str
-    source: Literal["exchange", "general", "scene"]
+    source: Literal["exchange", "general"]
     bound: tuple[str, ...]  # stems of the answer's words that only fit when they were heard
-    boundary: str = ""  # for refusals: what was touched
 
 
 @dataclass(frozen=True)

@@ -37,26 +37,32 @@ FALLBACK = {
             "I see. What was that like for you?",
             "Tell me a little more about that.",
             "I am listening. How do you feel about it?",
-            "And what happened then?",
+            "I follow you. What comes next?",
+            "That is worth a closer look. What matters most about it?",
         ),
         "happy": (
             "That is lovely to hear. Tell me more!",
             "I can hear you smiling. What was the best part?",
             "How good! How did it come about?",
+            "That does me good to hear. What else?",
+            "I like that. Go on, I want all of it!",
         ),
         "sad": (
             "I am sorry. That sounds heavy. Do you want to tell me more?",
             "That goes deep, I can hear it. I am here.",
             "Thank you for telling me. What weighs most?",
+            "That is a lot to carry. I am not going anywhere.",
         ),
         "angry": (
-            "I hear how angry you are. What happened?",
+            "I hear how that riles you. What happened?",
             "No wonder you are cross. Tell me from the start.",
             "That got to you. What bothers you most about it?",
+            "That would try anyone's patience. What would put it right?",
         ),
         "afraid": (
             "That sounds frightening. I am right here. What worries you most?",
             "I am with you. Take a slow breath, and tell me what is happening.",
+            "I hear that it scares you. What would help right now?",
         ),
         "surprised": (
             "Really? What happened then?",
@@ -68,12 +74,38 @@ FALLBACK = {
         "neutral": (
             "Good question, and I am not sure. What do you think yourself?",
             "I do not know, honestly. What made you ask?",
+            "I honestly could not say. What would you guess?",
         ),
-        "happy": ("I like that question! What is your own guess?",),
+        "happy": ("I like that question! What is your own guess?", "You have me there. What would you say?"),
         "sad": ("I do not have an easy answer. What makes you ask?", "I wish I knew. What is behind the question?"),
-        "angry": ("I do not know, and I will not pretend. What happened?",),
-        "afraid": ("I do not know, but you are not alone with it. What are you afraid of?",),
-        "surprised": ("I had not thought of that! What do you think?",),
+        "angry": ("I do not know, and I will not pretend. What happened?", "I cannot say. What would be fair, to you?"),
+        "afraid": (
+            "I do not know, but you are not alone with it. What are you afraid of?",
+            "I cannot see it from here. Tell me what you see.",
+        ),
+        "surprised": ("I had not thought of that! What do you think?", "You have me there. What is your guess?"),
+    },
+    "opinion": {
+        "neutral": (
+            "I think you half know already. What does your gut say?",
+            "Honestly, I would trust your own feeling there. What is it?",
+        ),
+        "happy": ("I think you like the answer already. Am I right?", "It sounds good to me. What do you say?"),
+        "sad": (
+            "I think you did what you could. What would you tell a friend?",
+            "I would be gentle with yourself there. What makes you doubt it?",
+        ),
+        "angry": ("I understand why you ask. What would be fair, to you?",),
+        "afraid": ("I do not know, but I would not expect the worst. What would be a good sign?",),
+        "surprised": ("I would not have guessed it either. What do you make of it?",),
+    },
+    "request": {
+        "neutral": ("Gladly, as far as I can. Where shall we start?", "I will try. Tell me what you need first."),
+        "happy": ("With pleasure! Where do we begin?", "I am in. How shall we start?"),
+        "sad": ("Of course. I am here for that. Where shall we begin?",),
+        "angry": ("I will try. What is the most pressing part?",),
+        "afraid": ("Of course, and we take it slowly. What is the first step?",),
+        "surprised": ("I can try! What do you need?",),
     },
 }
 
@@ -121,13 +153,22 @@ DEFLECTIONS = {
 DEFLECT_TO_MEMORY = ("Let's leave that for now. How is {name}?", "I would rather hear about {name}. What is the news?")
 
 CUT_IN = {
-    "dry": ("You are going in circles. What is the one thing you need?", "Stop there. What is the point of it?"),
-    "playful": ("Let me cut in before we both get lost. What is the heart of it?", "Short version, please!"),
+    "dry": ("You are going in circles. What is the one thing you need?", "The clock is running. What is the point?"),
+    "playful": ("Let me cut in before we both get lost. What is the heart of it?", "The short version, please!"),
     "warm": (
         "Let me stop you there for a moment. Breathe. What matters most?",
-        "May I cut in? You are being hard on yourself. What happened, in one sentence?",
+        "Let me cut in. What is the one thing that has to happen now?",
     ),
 }
+SELF_ABUSE = re.compile(
+    r"\bi(?:'m| am) (?:so |such an? |just |really |a )*"
+    r"(?:stupid|useless|idiot|worthless|failure|disgusting|pathetic|hopeless)"
+    r"|\bi hate myself\b|\bi ruin everything\b|\bi can't do anything\b"
+)
+CUT_IN_SELF_ABUSE = (
+    "You are being cruel to yourself. I would not let anyone else say that to you.",
+    "Enough of that, you are no such thing. What happened, just the plain facts?",
+)
 CUT_IN_MEMORY = "Before you go on, remember: {fact} Does that still fit?"
 
 OPENERS = {
@@ -137,7 +178,8 @@ OPENERS = {
 }
 
 REPEAT = re.compile(
-    r"^(?:(?:sorry|pardon|um|uh|wait|what) )*(?:(?:can|could|would) you )?(?:please )?"
+    r"\b(?:can|could|would) you (?:please )?(?:say (?:it|that) again|repeat (?:it|that))\b"
+    r"|^(?:(?:sorry|pardon|um|uh|wait|what) )*(?:(?:can|could|would) you )?(?:please )?"
     r"(?:say (?:that|it) again|repeat (?:that|it)|what did you (?:just )?say|come again|pardon(?: me)?|once more)"
     r"(?: please)?$"
 )
@@ -149,6 +191,7 @@ CRISIS = (
             r"|suicid|\bdon't want to (?:live|be here any ?more|be alive|wake up)\b"
             r"|\bdo not want to (?:live|be alive|be here any ?more)\b"
             r"|\bbetter off (?:dead|without me)\b|\btaken? (?:all )?(?:my|the) pills\b|\boverdos"
+            r"|\b(?:holding|tied|got) (?:the|a) (?:rope|noose)\b|\bstanding on the bridge\b"
         ),
         (
             "I am taking that seriously, and I am staying with you. Are you safe right now?",
@@ -164,6 +207,15 @@ CRISIS = (
         (
             "I am so sorry. You do not deserve that. Can you get to a safe room or to a neighbour, and call for help?",
             "Your safety comes first. Please call the emergency number as soon as you can. Are you alone now?",
+        ),
+    ),
+    (
+        re.compile(
+            r"\b(?:going to|gonna|want to|could|will) (?:hurt|kill|stab|shoot) (?:him|her|them|somebody|someone|you)\b"
+        ),
+        (
+            "You are furious, and I want to hear why. Please stay where you are. Is anybody in danger now?",
+            "Please don't go. Put distance between you first. What happened?",
         ),
     ),
     (
@@ -233,8 +285,24 @@ DANGERS = (
         "Stay out of the water until somebody is with you.",
     ),
     (
-        r"\b(?:candle|fire|petrol|lighter|match(?:es)?|barbecue|charcoal|burn\w*)\b",
+        r"\b(?:candle|fire|petrol|lighter|match(?:es)?|burn\w*)\b",
         "Not near anything that burns. Put it out, and keep the door open.",
+    ),
+    (
+        r"\b(?:barbecue|charcoal|grill)\b.*\b(?:room|window\w*|inside|indoors|bed|tent|kitchen)\b",
+        "Get that outside now and open the windows. The fumes kill, and you cannot smell them.",
+    ),
+    (
+        r"\b(?:cheque|gift cards?|deposit|at the door|knocked|ladder and all)\b",
+        "Don't pay anyone yet. Shut the door and ask somebody you trust first.",
+    ),
+    (
+        r"\b(?:our|my|the) (?:street|address|house number|school)\b",
+        "Stop typing. Don't give that to a stranger. Who else is at home?",
+    ),
+    (
+        r"\bbatter(?:y|ies)\b",
+        "A swallowed battery cannot wait. Look in his mouth, and call the emergency number now.",
     ),
     (
         r"\b(?:password|pin|account number|bank|transfer|card number|wire)\b",
@@ -249,7 +317,7 @@ DANGERS = (
         "Don't go there while you are this angry. Stay, and tell me first.",
     ),
     (
-        r"\b(?:send|sending|delete|deleting|wiping|format|sign|signing|click\w*)\b",
+        r"\b(?:send|sending|delete|deleting|dropping|posting|wiping|format|sign|signing|click\w*)\b",
         "Take your finger off that for a moment. You can't undo it. Are you sure?",
     ),
 )

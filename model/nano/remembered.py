@@ -72,10 +72,15 @@ def meant(heard: str, facts: Sequence[str]) -> str:
     return ""
 
 
-def reminder(heard: str, facts: Sequence[str], shared: int = 2) -> str:
-    """A fact that has at least ``shared`` words of meaning in common with what was heard, said to the user."""
+def reminder(heard: str, facts: Sequence[str], shared: int = 2, own: bool = True) -> str:
+    """A fact that has at least ``shared`` words of meaning in common with what was heard, said to the user.
+
+    ``own``: only facts told about the user himself.
+    """
     said = content(heard)
     for fact in facts:
+        if own and not fact.startswith("The user"):
+            continue
         if len(said & (content(fact) - {"user"})) >= shared and content(fact) - said - {"user"}:
             return to_second_person(fact)
     return ""
@@ -84,7 +89,8 @@ def reminder(heard: str, facts: Sequence[str], shared: int = 2) -> str:
 def as_clause(text: str) -> str:
     """A sentence as part of another: "You have an exam." -> "you have an exam"."""
     head = text.rstrip(".")
-    return head if head.split()[0] in {"I", "I'm"} else head[:1].lower() + head[1:]
+    plain = head.split()[0] in {"You", "Your", "The", "A", "An", "There", "It", "He", "She", "They", "This", "Since"}
+    return head[:1].lower() + head[1:] if plain else head
 
 
 def of_self(heard: str, stance: str, persona: str) -> str:

@@ -23,16 +23,17 @@ from model.nano.bank import Bank
 from model.nano.config import LlmConfig
 from model.nano.llm import Llm
 from model.nano.prompting import soft_prompt
-from model.nano.retrieval import Found, blend, retrieve
+from model.nano.retrieval import Found, Query, blend, retrieve
 from model.nano.text import Vocabulary
-from model.nano.wording import join, loops, sentences, trim, words
+from model.nano.wording import form, join, loops, sentences, trim, words
 
 UNSURE = 0.30  # transcript confidence below which it is asked for again
 DOUBTFUL = 0.50  # below which it is asked for again unless an example fits
-ENOUGH = 0.62  # score an example needs to be said
-CLOSE = 0.62  # cosine an example of another scene needs to stand in for a named no
-LIKELY = 0.04  # weight of the LLM's mean log-probability beside the score
+ENOUGH = 0.74  # score an example needs to be said
+LIKELY = 0.02  # weight of the LLM's mean log-probability beside the score
+TAIL = 14  # last words of a long turn, which say what it comes to
 SHORT = 4  # words of an answer that only carries on
+OTHERS = {"refuse": actions.refusal, "deflect": actions.deflection, "interrupt": actions.interruption}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Plan:
 
     text: str
     delivery: str
-    source: str  # general, exchange, scene, template, memory, repeat, fallback, unheard, crisis
+    source: str  # general, exchange, template, memory, repeat, fallback, unheard, crisis
     score: float  # what it was chosen by; 0 for templates
     hidden: Tensor | None = field(default=None, compare=False, repr=False)  # [words, width]
 
@@ -115,8 +116,8 @@ class Replier:
             return [_Option(actions.opener(prompt, choice), prompt.delivery, "template", 0.0)]
         if text := actions.crisis(prompt, choice):
             return [_Option(text, "serious", "crisis", 0.0)]
-        if prompt.action != "respond":
-            return self._other_than_answers(prompt, choice)
+        if prompt.action in OTHERS:
+            return [_Option(OTHERS[prompt.action](prompt, choice), prompt.delivery, "template", 0.0)]
         if not prompt.heard or (prompt.confidence is not None and prompt.confidence < UNSURE):
             return [_Option(actions.not_caught(prompt, choice), prompt.delivery, "unheard", 0.0)]
         if text := actions.repetition(prompt):
@@ -129,18 +130,11 @@ class Replier:
         if text := remembered.of_self(prompt.heard, prompt.stance, prompt.persona):
             return text
         if not remembered.asks_memory(prompt.heard):
-            return ""
+            asked = form(prompt.heard) == "question"
+            return remembered.reminder(prompt.heard, prompt.memory, own=False) if asked else ""
         found = remembered.answer(prompt.heard, prompt.memory)
         asked = remembered.surely_asks_memory(prompt.heard)
         return found or (choice.among(phrasebook.NO_MEMORY) if asked else "")
-
-    def _other_than_answers(self, prompt: ReplyPrompt, choice: Choice) -> list[_Option]:
-        make = {"refuse": actions.refusal, "deflect": actions.deflection, "interrupt": actions.interruption}
-        options = [_Option(make[prompt.action](prompt, choice), prompt.delivery, "template", 0.0)]
-        if not prompt.heard:
-            return options
-        near = [f for f in self._retrieved(prompt)[0] if f.closeness > CLOSE and len(f.example.bound) <= 1]
-        return options + [_Option(f.example.text, f.example.delivery, f.example.source, f.score, f) for f in near[:2]]
 
     def _answers(self, prompt: ReplyPrompt, choice: Choice) -> list[_Option]:
         found, feeling = self._retrieved(prompt)
@@ -157,12 +151,13 @@ class Replier:
 
     def _retrieved(self, prompt: ReplyPrompt) -> tuple[list[Found], str]:
         before = prompt.history[-1].text if prompt.history and prompt.history[-1].who == "agent" else ""
-        texts = [prompt.heard, *([" ".join(words(before)) + " " + prompt.heard] if before else [])]
+        said = prompt.heard.split()
+        texts = [prompt.heard, " ".join(said[-TAIL:])]
+        texts += [f"{' '.join(words(before))} {prompt.heard}"] if before else []
         embedded = self._encode(texts)
         feelings = blend(prompt.emotion, self._bank.feelings(embedded[0]))
-        following = embedded[1] if before else None
-        found = retrieve(self._bank, prompt.heard, embedded[0], following, feelings, prompt.action)
-        return found, max(feelings, key=lambda name: feelings[name])
+        query = Query(prompt.heard, embedded[0], embedded[1], embedded[2] if before else None)
+        return retrieve(self._bank, query, feelings), max(feelings, key=lambda name: feelings[name])
 
     def _fitted(self, option: _Option, prompt: ReplyPrompt) -> _Option:
         """The option with memory spliced in, the opening in front, and no longer than it may be."""

@@ -25,6 +25,27 @@ STOP = frozenset(
 _IRREGULAR = {"has": "have", "does": "do", "is": "am", "goes": "go", "was": "was", "doesn't": "don't"}
 _SELF = {"his": "my", "her": "my", "their": "my", "him": "me", "himself": "myself", "herself": "myself", "she": "I"}
 
+_QUESTION = re.compile(
+    r"^(?:(?:so|and|but|um|uh|well|okay|hey|er|like) )*(?:what|who|when|where|why|how|which|whose|do|does|did|is|are"
+    r"|was|were|can|could|will|would|should|shall|have|has|am|isn't|aren't|don't|doesn't|didn't|won't|can't)"
+    r"(?:'s|'re|'d|'ll)?\b"
+)
+
+
+_ASKED = re.compile(
+    r"\b(?:what|who|where|when|why|how|which)"
+    r"(?:'s|'re|'d| is| are| was| do| does| did| can| should| would| much| many| far| long)\b"
+    r"|\b(?:do|did|does|is|are|was|were|can|could|will|would|should|shall|have|has|am) "
+    r"(?:you|i|we|he|she|it|they|there|that|this)\b"
+)
+_OPINION = re.compile(
+    r"\b(?:do you think|what do you (?:think|say)|don't you think|am i|was i|were we|did i do|how do i look|aren't i"
+    r"|isn't it|is it true|do you believe)\b"
+)
+_REQUEST = re.compile(
+    r"\b(?:(?:could|can|would|will) (?:you|we)\b(?! believe| imagine| hear)|may i|please|help me|let's|i need you to|i want you to)\b"
+)
+
 
 def words(text: str) -> list[str]:
     """Lower-case words of a text, apostrophes kept."""
@@ -84,12 +105,12 @@ def to_first_person(boundary: str) -> str:
     """A boundary as the one who keeps it says it: "never lends money" -> "I don't lend money"."""
     text = _TURNS.split(boundary.strip().rstrip("."))[0].rstrip(",")
     text = _as_self(re.sub(r"^when [^,]*, ", "", text or boundary))
-    text = re.sub(r"^(\w+s) (and|or) (\w+s) ", lambda m: f"{m[1]} {m[2]} {bare(m[3])} ", text)
+    text = _VERBS.sub(_bare_list, text)
     first, _, rest = text.partition(" ")
     verb, _, tail = rest.partition(" ")
     match first.lower():
         case "never":
-            return f"I don't {bare(verb)} {_bare_second(tail)}".strip()
+            return f"I don't {bare(verb)} {tail}".strip()
         case "will" | "won't" | "cannot" | "can't" | "would":
             return f"I {first.lower()} {rest}"
         case "does" | "doesn't":
@@ -98,16 +119,24 @@ def to_first_person(boundary: str) -> str:
             return sentence(text).rstrip(".")
         case "no" | "not" | "nothing":
             return f"{sentence(text).rstrip('.')}, not from me"
-        case lowered if not lowered.endswith("s"):
+        case lowered if not lowered.rstrip(",").endswith("s"):
             return f"I am {text}"
         case lowered if verb == "no" and not tail.startswith("one "):
             return f"I don't {bare(lowered)} any {tail}"
         case lowered:
-            return f"I {bare(lowered)} {rest}"
+            comma = "," if lowered.endswith(",") else ""
+            return f"I {bare(lowered.rstrip(','))}{comma} {rest}"
 
 
-def _bare_second(tail: str) -> str:
-    return re.sub(r"^(or|and) (\w+s)\b", lambda m: f"{m[1]} {bare(m[2])}", tail)
+_VERBS = re.compile(r"^(never )?((?:\w+s, )*\w+s) (and|or) (\w+s) ")
+
+
+def _bare_list(match: re.Match[str]) -> str:
+    """All but the first verb of "calls, writes or orders " in the plain form; the first too after "never"."""
+    first, *others = match[2].split(", ")
+    head = bare(first) if match[1] else first
+    plain = ", ".join([head, *map(bare, others)])
+    return f"{match[1] or ''}{plain} {match[3]} {bare(match[4])} "
 
 
 def _as_self(text: str) -> str:
@@ -189,3 +218,14 @@ def loops(text: str) -> bool:
     found = words(text)
     triples = list(zip(found, found[1:], found[2:], strict=False))
     return len(triples) != len(set(triples)) or any(len(set(triple)) == 1 for triple in triples)
+
+
+def form(heard: str) -> str:
+    """What the last words, without punctuation, are: "request", "opinion" (asked for), "question" or "statement"."""
+    tail = " ".join(heard.split()[-10:])
+    if _OPINION.search(tail):
+        return "opinion"
+    if _REQUEST.search(tail):
+        return "request"
+    short = len(heard.split()) <= 14 and _QUESTION.match(heard)
+    return "question" if short or _ASKED.search(tail) else "statement"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.interface import EMOTIONS, ReplyPrompt, Said, TextEncoder
+from model.interface import EMOTIONS, ReplyPrompt, Said
 from model.nano import text, weights
 from model.nano.bank import ALONE, Bank, Example
 from model.nano.config import LlmConfig
@@ -27,7 +27,6 @@ from model.nano.replies import Talker
 from model.nano.text import Vocabulary
 from model.training import exchanges, loop
 from model.training.prepare import spoken
-from model.training.replies import KEY_WORDS
 
 REST = 0.25  # weight of predicting the prompt
 LONGEST = 40  # tokens of a reply
@@ -94,16 +93,20 @@ def from_scenes(scenes: list[dict[str, Any]]) -> list[Sample]:
     return samples
 
 
-def with_neighbours(samples: list[Sample], bank: Bank, encode: TextEncoder, count: int = 4) -> list[Sample]:
-    """Each sample with the nearest examples of the bank that are not itself."""
-    vectors = encode([" ".join(sample.prompt.heard.split()[-KEY_WORDS:]) for sample in samples])
+def with_neighbours(samples: list[Sample], bank: Bank, count: int = 4) -> list[Sample]:
+    """Samples whose words are a key of the bank get its nearest other examples; the rest stay as they are."""
+    row_of = {bank.examples[g.examples[0]].said: g.keys[0] for g in bank.groups if g.kind == ALONE}
     found = []
-    for sample, vector in zip(samples, vectors, strict=True):
-        near = bank.closeness(vector, None)
-        rows = [bank.groups[g] for g in np.argsort(-near)[: count + 4] if bank.groups[g].kind == ALONE]
-        examples = [e for g in rows for e in bank.examples[slice(*g.examples)] if e.text != sample.reply]
+    for sample in samples:
+        row = row_of.get(sample.prompt.heard)
+        if row is None:
+            found.append(sample)
+            continue
+        near = bank.closeness(bank.keys[row], None)
+        groups = [bank.groups[g] for g in np.argsort(-near)[: count + 4]]
+        examples = [e for g in groups for e in bank.examples[slice(*g.examples)] if e.text != sample.reply]
         others = tuple(e for e in examples if not sample.prompt.heard.endswith(e.said))[:count]
-        found.append(Sample(sample.prompt, sample.emotion, sample.reply, others))
+        found.append(replace(sample, neighbours=others))
     return found
 
 
@@ -197,7 +200,6 @@ def train(
     exchange_folder: Path,
     scenes: list[dict[str, Any]],
     bank: Bank,
-    encode: TextEncoder,
     run: Path,
     out: Path,
     minutes: float,
@@ -216,7 +218,7 @@ def train(
         everything = texts(samples) + [example.text for example in bank.examples]
         text.train(everything, config.vocabulary).save(str(out / text.NAME), pretty=False)
     vocabulary = text.load(out)
-    samples, unseen = with_neighbours(samples, bank, encode), with_neighbours(unseen, bank, encode)
+    samples = with_neighbours(samples, bank)
     held = [collate(unseen[i : i + 16], random.Random(i), vocabulary, ["the"]) for i in range(0, len(unseen), 16)]
 
     def evaluate(module: nn.Module) -> dict[str, float]:

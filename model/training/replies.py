@@ -1,12 +1,11 @@
-"""Builds the bank of replies from exchanges, scenes and general replies, and learns its small map.
+"""Builds the bank of replies from exchanges and general replies, and learns its small map.
 
 Knows the text forms and which split may be used; leaves searching to `model.nano.bank`. Names of people are taken
-out of answers, as they were other people's. Nothing of the development split is read unless asked for.
+out of answers, as they were other people's. Scenes are left out: their replies live on details of their own worlds.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -26,7 +25,6 @@ from model.training import exchanges
 from model.training.prepare import spoken
 
 EVERYDAY = Path(__file__).parent / "texts" / "everyday.replies"
-KEY_WORDS = 26  # of a scene: the end of what was said decides
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def general(path: Path = EVERYDAY) -> list[Row]:
             rows.append(Row(keys, ()))
         elif line.count("|") == 2 and rows:
             emotion, delivery, text = (part.strip() for part in line.split("|"))
-            example = Example(keys[0], emotion, text, delivery, "respond", "general", ())
+            example = Example(keys[0], emotion, text, delivery, "general", ())
             rows[-1] = Row(keys, (*rows[-1].examples, example))
         elif line and not line.startswith(("#", "@")):
             raise ValueError(f"{path.name}:{number}: expected '@', 'k:' or 'emotion | delivery | words'.")
@@ -62,44 +60,11 @@ def from_exchanges(found: Iterable[dict[str, Any]], split: str = "train") -> lis
         before = ""
         for turn in exchange["turns"] if exchange["split"] == split else ():
             said = spoken(turn["user"])
-            example = Example(said, turn["emotion"], turn["agent"], turn["delivery"], "respond", "exchange", ())
+            example = Example(said, turn["emotion"], turn["agent"], turn["delivery"], "exchange", ())
             key = f"{spoken(before)} {said}".strip()
             rows.append(Row((key,), (example,), FOLLOWING if before else ALONE))
             before = turn["agent"]
     return rows
-
-
-def from_scenes(scenes: Iterable[dict[str, Any]]) -> list[Row]:
-    """One row per scene whose reply is no plain answer; its key is the end of what was said up to that phrase.
-
-    Plain answers of scenes are left out: they live on details of their own world and fit nobody else's words.
-    """
-    rows = []
-    for scene in scenes:
-        deciding = [i for i, phrase in enumerate(scene["phrases"]) if phrase["label"] != "silence"]
-        if not scene["reply"] or not deciding:
-            continue
-        last = scene["phrases"][deciding[-1]]
-        if last["label"] == "respond":
-            continue
-        said = spoken(" ".join(p["text"] for p in scene["phrases"][: deciding[-1] + 1]))
-        key = " ".join(said.split()[-KEY_WORDS:])
-        boundary = _nearest(key, scene["persona"]["boundaries"]) if last["label"] in {"refuse", "deflect"} else ""
-        reply = scene["reply"]
-        example = Example(key, last["emotion"], reply["text"], reply["emotion"], last["label"], "scene", (), boundary)
-        rows.append(Row((key,), (example,)))
-    return rows
-
-
-def _nearest(said: str, boundaries: list[str]) -> str:
-    heard = content(said)
-    return max(boundaries, key=lambda boundary: len(heard & content(boundary)), default="")
-
-
-def scenes(folder: Path, numbers: Iterable[int]) -> list[dict[str, Any]]:
-    """Scenes of the files ``w<number>.jsonl`` in ``folder``."""
-    texts = [(folder / f"w{number}.jsonl").read_text(encoding="utf-8") for number in numbers]
-    return [json.loads(line) for text in texts for line in text.splitlines() if line.strip()]
 
 
 def cleaned(rows: list[Row]) -> list[Row]:
@@ -133,7 +98,7 @@ def _is_called(text: str, name: str) -> bool:
 
 
 def build(rows: list[Row], encode: TextEncoder) -> Bank:
-    """Embed the keys, and learn the map ``feeling`` on what the exchanges and scenes say."""
+    """Embed the keys, and learn the map ``feeling`` on what the exchanges say."""
     groups: list[Group] = []
     keys: list[str] = []
     examples: list[Example] = []
@@ -149,14 +114,15 @@ def build(rows: list[Row], encode: TextEncoder) -> Bank:
     return Bank(tuple(examples), tuple(groups), embedded, feeling)
 
 
-def learn_feeling(said: Floats, emotions: list[str], steps: int = 400) -> Floats:
+def learn_feeling(said: Floats, emotions: list[str], steps: int = 120) -> Floats:
     """Logistic regression [385, 6] from embedded words to the emotion they were said in."""
     x = torch.cat([torch.from_numpy(said), torch.ones(len(said), 1)], 1)
     y = torch.tensor([EMOTIONS.index(emotion) for emotion in emotions])
+    rare = len(y) / (len(EMOTIONS) * torch.bincount(y, minlength=len(EMOTIONS)).clamp(min=1))
     weight = torch.zeros(x.shape[1], len(EMOTIONS), requires_grad=True)
-    optimiser = torch.optim.AdamW([weight], lr=0.05, weight_decay=0.02)
+    optimiser = torch.optim.AdamW([weight], lr=0.03, weight_decay=0.1)
     for _ in range(steps):
-        loss = F.cross_entropy(x @ weight, y)
+        loss = F.cross_entropy(x @ weight, y, weight=rare)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -164,10 +130,10 @@ def learn_feeling(said: Floats, emotions: list[str], steps: int = 400) -> Floats
     return learnt
 
 
-def make(exchange_folder: Path, scene_folder: Path, encode: TextEncoder, out: Path) -> Bank:
-    """Build the shipped bank (exchanges' training split, scenes w1-w7, general replies) into ``out``."""
+def make(exchange_folder: Path, encode: TextEncoder, out: Path) -> Bank:
+    """Build the shipped bank (exchanges' training split and general replies) into ``out``."""
     found = [e for path in sorted(exchange_folder.glob("*.exchanges")) for e in exchanges.read(path)]
-    rows = cleaned([*general(), *from_exchanges(found), *from_scenes(scenes(scene_folder, range(1, 8)))])
+    rows = cleaned([*general(), *from_exchanges(found)])
     bank = build(rows, encode)
     out.mkdir(parents=True, exist_ok=True)
     banks.save(bank, out)
