@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from agent.admission import PortBusyError, UnsafeHostError
 from agent.clock import VirtualClock
@@ -145,7 +146,7 @@ async def test_foreign_pages_old_clients_and_bad_names_are_refused(tmp_path: Pat
         for query, code in (("person=../x", "person"), ("session=x", "session"), ("poise=gossip", "poise")):
             assert await refused(server, f"?{query}") == (400, f"invalid_{code}")
         assert await refused(server, "?persona=nobody") == (400, "unknown_persona")
-        async with connect(address(server), origin="https://friend.example"):
+        async with connect(address(server), origin=Origin("https://friend.example")):
             pass
 
 

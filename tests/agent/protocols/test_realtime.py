@@ -246,7 +246,7 @@ def test_cancelling_what_has_just_ended_is_swallowed() -> None:
 def test_an_out_of_band_response_waits_and_stays_outside() -> None:
     wire = realtime()
     hear(wire, started())
-    wish = {"conversation": "none", "output_modalities": ["text"], "metadata": {"topic": "mood"}}
+    wish: dict[str, Any] = {"conversation": "none", "output_modalities": ["text"], "metadata": {"topic": "mood"}}
     content = [{"type": "input_text", "text": "Mood?"}]
     wish["input"] = [{"type": "message", "role": "user", "content": content}]
     (command,) = tell(wire, type="response.create", response=wish).commands
