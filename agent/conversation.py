@@ -12,14 +12,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 from loguru import logger
 
 from agent.clock import Clock, held
 from agent.config import Settings
-from agent.events import Event, Failed
+from agent.events import AudioSent, Event, Failed
 from agent.floor import Happening, after
 from agent.generation import Generation
 from agent.parts import Parts
+from agent.recording import Recorder
 from agent.trace import TraceWriter
 from model.interface import PoiseError, Said
 from policies.situation import Floor, Persona, PolicyState
@@ -70,6 +72,8 @@ class Conversation:
         self._began, self._named = clock.now(), 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._last_failure = ""
+        rate = parts.model.spec.output_rate
+        self.recorder = Recorder(settings.home / "recordings", id, rate) if settings.record else None
 
     def seconds(self) -> float:
         """The session clock."""
@@ -84,6 +88,8 @@ class Conversation:
         event = kind(at_ms=round(self.ms()), generation=self.generation.number, **fields)
         if self.trace is not None:
             self.trace.write(event)
+        if self.recorder is not None and isinstance(event, AudioSent):
+            self.recorder.agent(self.seconds(), np.asarray(event.pcm, dtype=np.float32))
         try:
             self._emit(event)
         except Exception as error:

@@ -21,6 +21,7 @@ from policies.situation import Floor, Situation
 
 DIES_AWAY_S = 0.8  # silence after which what the user said over the agent was no claim to the floor
 KEPT_WORDS = 3  # so many words said over the agent are kept in the history all the same
+ABOUT = "the user's name, family, work and plans"  # asked of memory when a session begins
 REFRESH_WORDS = 3  # new words after which memory is searched again
 
 
@@ -155,6 +156,12 @@ class Listening:
         if self._c.floor == Floor.NOBODY:
             self._c.happen(Happening.USER_ON)
         self.announce()
+
+    async def recall_person(self) -> None:
+        """What is remembered of this person at all, before anything was said."""
+        if self._c.parts.memory is not None:
+            self._refreshing = True
+            await self._recall(ABOUT)
 
     def silent_s(self) -> float:
         """Seconds of the stream since speech was last heard."""

@@ -125,6 +125,7 @@ class Session:
         c.parts.graphs.rooms[c.id] = self
         self._state = "open"
         c.spawn(self._consume())
+        c.spawn(self._ears.recall_person())
         c.spawn(self._greet())
 
     async def close(self, reason: str = "closed") -> None:
@@ -147,8 +148,9 @@ class Session:
         except PoiseError as error:
             c.fail("the checkpoint", error)
         c.emit(Closed, reason=reason)
-        if c.trace is not None:
-            c.trace.close()
+        for kept in (c.trace, c.recorder):
+            if kept is not None:
+                kept.close()
 
     async def feed(self, pcm: NDArray[np.float32]) -> None:
         """Take any number of float32 samples at 16 kHz. Raises BadAudioError, and then takes none of them."""
@@ -317,6 +319,8 @@ class Session:
     async def _put(self, chunk: Samples) -> None:
         index, self._chunks = self._chunks, self._chunks + 1
         self._waiting[index] = (chunk, self._c.clock.now())
+        if self._c.recorder is not None:
+            self._c.recorder.user(chunk)
         self._c.clock.hold()
         try:
             await self._queue.put(index)
