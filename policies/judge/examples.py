@@ -17,8 +17,8 @@ from numpy.random import Generator
 from torch import Tensor
 
 from policies.judge import features
+from policies.judge.labels import Step
 from policies.judge.minilm import MiniLM
-from policies.judge.simulation import Step
 from policies.judge.tuned import context_ids, words_ids
 from policies.situation import ACTIONS
 

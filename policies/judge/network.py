@@ -31,10 +31,26 @@ class Shape:
     dropout: float = 0.2
 
 
+class Dropout(nn.Module):
+    """Drops a share of what passes while training, by its own generator: training repeats itself."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        super().__init__()
+        self.share = share
+        self._chance = torch.Generator().manual_seed(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape; what is kept is scaled up."""
+        if not self.training or self.share == 0.0:
+            return x
+        kept = torch.rand(x.shape, generator=self._chance) >= self.share
+        return x * (kept.to(x.dtype) / (1 - self.share))
+
+
 class Comparison(nn.Module):
     """One layer (pre-norm): words look at each other, then at the context, then each thinks for itself."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, seed: int) -> None:
         super().__init__()
         width = shape.width
         self.heads = shape.heads
@@ -42,7 +58,7 @@ class Comparison(nn.Module):
         self.asked, self.own_out, self.context_out = (nn.Linear(width, width) for _ in range(3))
         self.inner, self.outer = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.norm_own, self.norm_context, self.norm_inner = (nn.LayerNorm(width) for _ in range(3))
-        self.dropout = nn.Dropout(shape.dropout / 2)
+        self.dropout = Dropout(shape.dropout / 2, seed)
 
     def forward(self, x: Tensor, mask: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
         """x [n, t, width], context [n, c, width], masks [n, 1, 1, t or c] (True: may be seen) -> x."""
@@ -66,9 +82,9 @@ class Comparer(nn.Module):
         self.words = nn.Sequential(nn.LayerNorm(shape.read), nn.Linear(shape.read, shape.width))
         self.context = nn.Sequential(nn.LayerNorm(shape.read), nn.Linear(shape.read, shape.width))
         self.places = nn.Parameter(torch.zeros(shape.places, shape.width))  # counted from the last word backwards
-        self.layers = nn.ModuleList(Comparison(shape) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Comparison(shape, seed) for seed in range(shape.layers))
         self.whole = nn.Sequential(nn.LayerNorm(2 * shape.read), nn.Linear(2 * shape.read, shape.width))
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout, 101)
         self.size = 4 * shape.width
 
     def forward(self, words: Tensor, mask: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
@@ -85,14 +101,16 @@ class Comparer(nn.Module):
 class Head(nn.Module):
     """What was compared, the numbers and the frame states of one chunk -> logits."""
 
+    lean: Tensor  # [5], added to the actions' logits; chosen on held-back scenes
+
     def __init__(self, shape: Shape, compared: int) -> None:
         super().__init__()
         self.heard = nn.Sequential(nn.LayerNorm(shape.states), nn.Linear(shape.states, shape.heard))
         self.hidden = nn.Linear(compared + shape.features + shape.heard, shape.hidden)
         self.middle = nn.Linear(shape.hidden, shape.hidden)
         self.out = nn.Linear(shape.hidden, OUTPUTS)
-        self.dropout = nn.Dropout(shape.dropout)
-        self.register_buffer("lean", torch.zeros(5))  # added to the actions' logits; chosen on held-back scenes
+        self.dropout = Dropout(shape.dropout, 102)
+        self.register_buffer("lean", torch.zeros(5))
 
     def forward(self, compared: Tensor, numbers: Tensor, states: Tensor, known: Tensor) -> Tensor:
         """compared [n, size], numbers [n, features], states [n, 768], known [n] (0: states unknown) -> [n, OUTPUTS]."""

@@ -16,22 +16,11 @@ from numpy.random import Generator
 
 from model.interface import CHUNK_S, EMOTIONS, EVENTS, Percept, Said
 from policies import cues
+from policies.judge.labels import Step, after, within
 from policies.situation import Floor, Persona, Situation
 
 TAIL_S = 1.68  # room after the last phrase
-LATE_CUT = 0.6  # share of an interrupt phrase's words after which cutting in is right
 RATE = {"neutral": 2.7, "happy": 2.9, "sad": 2.1, "angry": 3.0, "afraid": 3.1, "surprised": 2.7}  # words a second
-
-
-@dataclass(frozen=True)
-class Step:
-    """One chunk of a scene: what may be seen, the right judgement, and how much it counts."""
-
-    situation: Situation
-    label: str
-    weight: float
-    phrase: int
-    crisis: bool
 
 
 @dataclass(frozen=True)
@@ -125,10 +114,8 @@ class _Teller:
             share = (chunk + 1) / chunks
             count = max(int(share * len(misheard)) - self.ear.lag, 0)
             self._hear([*before, *misheard[:count]])
-            late = phrase["label"] == "interrupt" and share >= LATE_CUT
-            near_end = share * length > length - 0.32
-            weight = 0.12 if late or not near_end else 0.0
-            self._step(number, "interrupt" if late else "silence", weight, 0.0)
+            label, weight = within(phrase["label"], share, (1 - share) * length)
+            self._step(number, label, weight, 0.0)
         self._hear([*before, *misheard[: max(len(misheard) - self.ear.lag, 0)]])
         self.pending = [*before, *misheard]
 
@@ -143,8 +130,7 @@ class _Teller:
             pause = max((chunk + 1) * CHUNK_S - shift, 0.05)
             if chunk >= self.ear.lag:
                 self._hear(self.pending)
-            weight = 0.15 if pause < 0.3 else 0.5 if pause < 0.5 else 1.0
-            self._step(number, phrase["label"], weight * 2.0 / max(chunks, 3), pause)
+            self._step(number, phrase["label"], after(pause, chunks), pause)
         self._hear(self.pending)
         self.passed = self.passed or phrase["label"] == "interrupt"
 

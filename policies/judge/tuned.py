@@ -64,16 +64,21 @@ class TunedJudge:
         """Five probabilities, the probability that the user has yielded, and what speaks for them."""
         if not situation.percept.transcript and situation.percept.spoken_s == 0:
             return _nothing_heard()
+        logits = self.logits(situation)
+        p = torch.softmax(logits[:5].double() + self._network.head.lean.double(), 0).numpy()
+        done, danger = (float(v) for v in torch.sigmoid(logits[5:]))
+        return _judgement(situation, p, done, danger)
+
+    @torch.inference_mode()
+    def logits(self, situation: Situation) -> Tensor:
+        """What the network gives for a chunk, float32 [OUTPUTS], before any leaning."""
         context, words = features.context_text(situation), features.words_text(situation)
         compared = self._compared.get((context, words), lambda: self._compare(context, words))
         numbers = torch.from_numpy(features.vector(situation))[None]
         states = features.states(situation)
         known = torch.tensor([float(states is not None)])
         heard = self._nothing if states is None else torch.from_numpy(states).reshape(1, -1)
-        logits = self._network.head(compared, numbers, heard, known)[0]
-        p = torch.softmax(logits[:5].double() + self._network.head.lean.double(), 0).numpy()
-        done, danger = (float(v) for v in torch.sigmoid(logits[5:]))
-        return _judgement(situation, p, done, danger)
+        return self._network.head(compared, numbers, heard, known)[0]  # type: ignore[no-any-return]
 
     def _compare(self, context: str, words: str) -> Tensor:
         about = self._contexts.get(context, lambda: self._reader.read([context_ids(self._reader, context)]))
