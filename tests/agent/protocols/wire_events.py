@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from openai.types.realtime import RealtimeServerEvent
@@ -17,7 +17,11 @@ from agent.protocols.realtime_session import Identity
 from model.interface import Percept, Piece
 from policies.situation import Decision, Floor, Judgement, Persona, Situation
 
-OFFICIAL: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+OFFICIAL: dict[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(kind)
+    for kind in get_args(get_args(RealtimeServerEvent)[0])
+    for name in get_args(kind.model_fields["type"].annotation)
+}
 P = {"interrupt": 0.05, "refuse": 0.05, "deflect": 0.05, "silence": 0.15, "respond": 0.7}
 RATE = 16_000
 
@@ -55,9 +59,14 @@ def hear(wire: Realtime, *log: events.Event) -> list[dict[str, Any]]:
 def checked(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for frame in frames:
         assert list(frame)[:2] == ["type", "event_id"]
-        if not frame["type"].startswith("poise."):
-            OFFICIAL.validate_python(json.loads(json.dumps(frame)), strict=True)
+        official(json.loads(json.dumps(frame)))
     return frames
+
+
+def official(frame: dict[str, Any]) -> None:
+    """What is not our own must be exactly what the official client knows under this type."""
+    if not frame["type"].startswith("poise."):
+        OFFICIAL[frame["type"]].validate_python(frame, strict=True)
 
 
 def types(frames: list[dict[str, Any]]) -> list[str]:
