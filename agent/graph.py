@@ -183,6 +183,9 @@ def chunk_graph(rooms: dict[str, Room]) -> StateGraph[ChunkState]:
     async def yield_floor(state: ChunkState) -> None:
         await rooms[state["session"]].yield_floor(state["chunk"])
 
+    async def way_of(state: ChunkState) -> Way:  # async, as LangGraph sends plain functions through a thread
+        return state["way"]
+
     graph = StateGraph(ChunkState)
     for node in (hear, judge, decide, listen, take_floor, yield_floor):
         graph.add_node(node.__name__, node)
@@ -190,7 +193,7 @@ def chunk_graph(rooms: dict[str, Room]) -> StateGraph[ChunkState]:
     graph.add_edge("hear", "judge")
     graph.add_edge("judge", "decide")
     ways = ["listen", "take_floor", "yield_floor"]
-    graph.add_conditional_edges("decide", lambda state: state["way"], ways)
+    graph.add_conditional_edges("decide", way_of, ways)
     for way in ways:
         graph.add_edge(way, END)
     return graph
