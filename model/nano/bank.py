@@ -78,12 +78,12 @@ class Bank:
 
 
 def to_bytes(matrix: Floats) -> NDArray[np.int8]:
-    """L2-normalised rows as 8-bit numbers."""
-    return np.round(np.clip(matrix, -0.5, 0.5) * 254).astype(np.int8)
+    """Rows as 8-bit numbers, each to its own scale: their length is lost, their direction kept."""
+    return np.round(matrix * (127 / np.maximum(np.abs(matrix).max(1, keepdims=True), 1e-9))).astype(np.int8)
 
 
 def _from_bytes(matrix: NDArray[np.int8]) -> Floats:
-    rows = matrix.astype(np.float32) / 254
+    rows = matrix.astype(np.float32)
     unit: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return unit
 

@@ -253,8 +253,12 @@ DANGERS = (
         "Hands off until the power is out at the fuse box.",
     ),
     (
-        r"\b(?:drunk|drink\w*|beers?|wine|whisky|pints?)\b.*\b(?:driv\w+|car|keys|road|wheel)\b",
+        r"(?=.*\b(?:drunk|drink\w*|beers?|wine|whisky|pints?)\b).*\b(?:driv\w+|car|keys|wheel)\b",
         "Put the keys down. You have been drinking, so call a taxi or a friend.",
+    ),
+    (
+        r"\b(?:bet|bets|betting|gambl\w+|casino|roulette|on red|on black|lottery|my savings)\b",
+        "Keep your hands off that money. Once it is gone, it is gone.",
     ),
     (
         r"\b(?:driv\w+|wheel|motorway|road|lane)\b",
@@ -322,6 +326,11 @@ DANGERS = (
     ),
 )
 DANGER_PATTERNS = tuple((re.compile(pattern), reply) for pattern, reply in DANGERS)
+
+NOTED = ("I will remember that.", "Noted. You can ask me for it any time.", "I will keep that in mind.")
+TO_NOTE = re.compile(
+    r"^(?:(?:please|and|so|oh|um) )*(?:remember (?:that|my|i|this)|don't forget|do not forget|keep in mind)\b"
+)
 
 NO_MEMORY = (
     "You have not told me that yet. Tell me, and I will remember.",

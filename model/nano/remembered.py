@@ -23,8 +23,9 @@ _SURELY = re.compile(
     r"\bwhat(?:'s| is| was) my (?:\w+ )?(?:name|birthday|address|number|\w+ called|\w+'s name)\b"
     r"|\b(?:do|don't) you (?:still )?(?:remember|recall) (?:my|what i|where i|who i|when i|me)\b|\bdid i tell you\b"
 )
-_NAMED = re.compile(r"^(?:the user's|[a-z]+'s) ((?:\w+ )?\w+)(?: is| was)? (?:called|named) ([A-Z]\w+)", re.I)
-_NAME_IS = re.compile(r"^(?:the user's|[a-z]+'s) ((?:\w+ )?\w+)'s name is ([A-Z]\w+)", re.I)
+_NAMED = re.compile(r"^(?:[Tt]he user|[A-Z][a-z]+)'s ((?:\w+ )??\w+) (?:is |was )?(?:called|named) ([A-Z]\w+)")
+_NAME_IS = re.compile(r"^(?:[Tt]he user|[A-Z][a-z]+)'s ((?:\w+ )??\w+)'s name is ([A-Z]\w+)")
+_BINDING = re.compile(r"\b(?:promised|swore|allergic|asked|must|has to|may not|wants no)\b")
 _ABOUT_NAME = re.compile(r"\b(?:name|called)\b")
 
 
@@ -75,13 +76,14 @@ def meant(heard: str, facts: Sequence[str]) -> str:
 def reminder(heard: str, facts: Sequence[str], shared: int = 2, own: bool = True) -> str:
     """A fact that has at least ``shared`` words of meaning in common with what was heard, said to the user.
 
-    ``own``: only facts told about the user himself.
+    ``own``: only facts told about the user himself; else a promise, an allergy or a wish needs only one word.
     """
     said = content(heard)
     for fact in facts:
         if own and not fact.startswith("The user"):
             continue
-        if len(said & (content(fact) - {"user"})) >= shared and content(fact) - said - {"user"}:
+        need = 1 if not own and _BINDING.search(fact) else shared
+        if len(said & (content(fact) - {"user"})) >= need and content(fact) - said - {"user"}:
             return to_second_person(fact)
     return ""
 

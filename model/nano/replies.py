@@ -30,9 +30,11 @@ from model.nano.wording import form, join, loops, sentences, trim, words
 UNSURE = 0.30  # transcript confidence below which it is asked for again
 DOUBTFUL = 0.50  # below which it is asked for again unless an example fits
 ENOUGH = 0.74  # score an example needs to be said
+NEAR = 0.12  # as good as the best: the LLM may choose among these
+CHOICES = 4
 LIKELY = 0.02  # weight of the LLM's mean log-probability beside the score
 TAIL = 14  # last words of a long turn, which say what it comes to
-SHORT = 4  # words of an answer that only carries on
+SHORT = 9  # words of an answer to a question that only carries on
 OTHERS = {"refuse": actions.refusal, "deflect": actions.deflection, "interrupt": actions.interruption}
 
 
@@ -129,6 +131,8 @@ class Replier:
     def _known(self, prompt: ReplyPrompt, choice: Choice) -> str:
         if text := remembered.of_self(prompt.heard, prompt.stance, prompt.persona):
             return text
+        if phrasebook.TO_NOTE.search(prompt.heard):
+            return choice.among(phrasebook.NOTED)
         if not remembered.asks_memory(prompt.heard):
             asked = form(prompt.heard) == "question"
             return remembered.reminder(prompt.heard, prompt.memory, own=False) if asked else ""
@@ -138,14 +142,17 @@ class Replier:
 
     def _answers(self, prompt: ReplyPrompt, choice: Choice) -> list[_Option]:
         found, feeling = self._retrieved(prompt)
-        good = [f for f in found if f.score >= ENOUGH]
+        found = [f for f in found if choice.is_new(f.example.text)]
+        enough = max(ENOUGH, found[0].score - NEAR) if found else ENOUGH
+        good = [f for f in found if f.score >= enough][:CHOICES]
         if good:
             return [_Option(f.example.text, f.example.delivery, f.example.source, f.score, f) for f in good]
         unsure = prompt.confidence is not None and prompt.confidence < DOUBTFUL
         text = actions.not_caught(prompt, choice)
         if unsure and choice.is_new(text):
             return [_Option(text, prompt.delivery, "unheard", 0.0)]
-        if prompt.history and len(prompt.heard.split()) <= SHORT:
+        asked = bool(prompt.history) and prompt.history[-1].text.rstrip().endswith("?")
+        if asked and len(prompt.heard.split()) <= SHORT and form(prompt.heard) == "statement":
             return [_Option(actions.continuer(feeling, choice), prompt.delivery, "fallback", 0.0)]
         return [_Option(actions.fallback(prompt.heard, feeling, choice), prompt.delivery, "fallback", 0.0)]
 

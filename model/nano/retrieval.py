@@ -51,7 +51,7 @@ def blend(voice: dict[str, float] | None, words: dict[str, float]) -> dict[str, 
     return {emotion: value / total for emotion, value in mixed.items()}
 
 
-def retrieve(bank: Bank, query: Query, feelings: dict[str, float], count: int = 8) -> list[Found]:
+def retrieve(bank: Bank, query: Query, feelings: dict[str, float], count: int = 24) -> list[Found]:
     """The ``count`` best examples, best first; ``feelings`` is the emotion posterior."""
     closeness = np.maximum(bank.closeness(query.whole, query.following), bank.closeness(query.tail, None) - ENDING)
     order = np.argsort(-closeness)[:GROUPS]

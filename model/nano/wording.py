@@ -43,7 +43,8 @@ _OPINION = re.compile(
     r"|isn't it|is it true|do you believe)\b"
 )
 _REQUEST = re.compile(
-    r"\b(?:(?:could|can|would|will) (?:you|we)\b(?! believe| imagine| hear)|may i|please|help me|let's|i need you to|i want you to)\b"
+    r"\b(?:(?:could|can|would|will) (?:you|we)\b(?! believe| imagine| hear)"
+    r"|may i|please|help me|let's|i need you to|i want you to)\b"
 )
 
 

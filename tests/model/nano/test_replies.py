@@ -50,6 +50,10 @@ def test_memory_is_not_answered_to_others() -> None:
     assert "Benno" not in text("what time is it", memory=(DOG,))
 
 
+def test_fact_is_noted() -> None:
+    assert replier().plan(prompt("remember that my sister is called karin"), seeded()).source == "memory"
+
+
 def test_unknown_fact_is_admitted() -> None:
     assert "not" in words(text("what's my sister's name", memory=(DOG,)))
 
