@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.interface import SAMPLE_RATE, Chunk, ModelSpec, Percept, Piece, ReplyPrompt, TextEncoder, Turn
 from model.nano.listening import Ears
 from model.nano.replies import Replier
-from model.nano.voice import Voice, VoicePiece
+from model.nano.voice import Voice, VoicePiece, spoken_words
 
 
 class NanoModel:
@@ -65,7 +65,8 @@ class NanoListener:
         written = plan.text.split()
         spoken = 0
         offset = 0
-        for part in self._model.voice.speak(self._model.replier.words(plan), plan.delivery, self._generator):
+        words = spoken_words(self._model.replier.words(plan))
+        for part in self._model.voice.speak(words, plan.delivery, self._generator):
             piece = _piece(part, written[spoken : spoken + len(part.word_ends)], plan.delivery, offset)
             spoken += len(part.word_ends)
             offset += len(part.pcm)
