@@ -1,6 +1,8 @@
 """Every decision replays to the bit; damage is named by line; sound never enters."""
 
+import contextlib
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +80,17 @@ def test_a_damaged_trace_is_one_clear_line(tmp_path: Path, content: str):
     assert "\n" not in str(caught.value)
     with pytest.raises(TraceError):
         replay(tmp_path / "absent.jsonl", PauseJudge())
+
+
+async def test_no_damage_does_more_than_a_trace_error(tmp_path: Path):
+    whole = (await recorded(tmp_path)).read_bytes()
+    whole = whole[: whole.index(b"\n", 12_000) + 1]
+    dice, path = random.Random(7), tmp_path / "damaged.jsonl"
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(dice.randrange(1, 4)):
+            at, length = dice.randrange(len(damaged)), dice.choice([0, 1, 1, 5, 300])
+            damaged[at : at + length] = dice.choice([b"", b"9", b"null", b'"', b"\n", b"[", b"\xff", dice.randbytes(3)])
+        path.write_bytes(damaged)
+        with contextlib.suppress(TraceError):
+            replay(path, PauseJudge())
