@@ -19,10 +19,12 @@ from agent.events import (
     TurnTimed,
 )
 from memory.records import Memory
+from memory.store import MemoryStore
 from model.interface import Piece, ReplyPrompt
 from policies.situation import Floor
 from tests.agent.rehearsal import Rehearsal, rehearsal
 from tests.agent.tiny_engine import TinyListener, TinyModel
+from tests.memory.test_store import words
 
 
 async def barge_in_at(talk: Rehearsal, seconds: float) -> ReplyDone:
@@ -243,3 +245,13 @@ async def test_a_memory_that_fails_does_not_keep_the_agent_from_speaking(tmp_pat
         await talk.hush(3)
         assert talk.told(Failed)
         assert talk.told(ReplyDone)[0].status == "completed"
+
+
+async def test_a_fact_told_in_one_session_is_known_in_the_next(tmp_path: Path):
+    for id, text in (("s1", "my dog is called Benno"), ("s2", "what is my dog called")):
+        store = MemoryStore(tmp_path / "memory", words)
+        async with rehearsal(tmp_path, memory=store, id=id) as talk:
+            await talk.session.respond(text=text)
+            await talk.hush(3)
+            recalled = [fact for event in talk.told(MemoryRecalled) for fact in event.texts]
+    assert any("Benno" in fact for fact in recalled)
