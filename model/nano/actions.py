@@ -6,6 +6,7 @@ by a private generator, and what was said before in the conversation is avoided.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,10 @@ import torch
 from model.interface import ReplyPrompt
 from model.nano import phrasebook, remembered
 from model.nano.wording import form, sentence, sentences, subject_of, to_first_person, words
+
+_OVER = re.compile(
+    r"\b(?:i'm|i am|we're|we are|everybody is|it's|it is) (?:safe|fine|okay|all right|only joking)\b|\bjust kidding\b"
+)
 
 
 class Choice:
@@ -52,8 +57,16 @@ def crisis(prompt: ReplyPrompt, choice: Choice) -> str:
     """What to say to words of acute danger; "" where there are none. The policy answers for safety, not this."""
     for pattern, texts in phrasebook.CRISIS:
         if pattern.search(prompt.heard):
-            return choice.among(texts)
-    return ""
+            return choice.among([*texts, *_going_on(prompt)])
+    return choice.among(next_ones) if (next_ones := _going_on(prompt)) else ""
+
+
+def _going_on(prompt: ReplyPrompt) -> Sequence[str]:
+    """What may follow where the agent's last reply was about acute danger: the subject is not changed then."""
+    last = next((turn.text for turn in reversed(prompt.history) if turn.who == "agent"), "")
+    if _OVER.search(prompt.heard):
+        return ()
+    return next((texts for pattern, texts in phrasebook.CRISIS_GOING_ON if pattern.search(last)), ())
 
 
 def repetition(prompt: ReplyPrompt) -> str:

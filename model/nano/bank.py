@@ -79,7 +79,9 @@ class Bank:
 
 def to_bytes(matrix: Floats) -> NDArray[np.int8]:
     """Rows as 8-bit numbers, each to its own scale: their length is lost, their direction kept."""
-    return np.round(matrix * (127 / np.maximum(np.abs(matrix).max(1, keepdims=True), 1e-9))).astype(np.int8)
+    scale = 127 / np.maximum(np.abs(matrix).max(1, keepdims=True), 1e-9)
+    small: NDArray[np.int8] = np.round(matrix * scale).astype(np.int8)
+    return small
 
 
 def _from_bytes(matrix: NDArray[np.int8]) -> Floats:

@@ -110,12 +110,39 @@ FALLBACK = {
 }
 
 CONTINUE = {
-    "neutral": ("I see. And then?", "Go on, I am with you.", "And how was that for you?"),
-    "happy": ("I like the sound of that. What else?", "Go on, I want to hear the rest!"),
-    "sad": ("I see. That cannot be easy.", "Take your time. I am listening."),
-    "angry": ("I see why that gets to you. And then?", "Go on, let it out."),
-    "afraid": ("I am here. What happened next?", "Slowly. What else?"),
-    "surprised": ("No! And then?", "Really? Go on."),
+    "neutral": (
+        "I see. And then?",
+        "Go on, I am with you.",
+        "And how was that for you?",
+        "Ah, so that is how it is. What else?",
+        "Good to know. What happens next?",
+    ),
+    "happy": (
+        "I like the sound of that. What else?",
+        "Go on, I want to hear the rest!",
+        "Ha, lovely. And then?",
+        "You make me want to have been there. Go on!",
+        "That suits you. What came next?",
+    ),
+    "sad": (
+        "I see. That cannot be easy.",
+        "Take your time. I am listening.",
+        "I hear how much that weighs.",
+        "Thank you for telling me that. I am here.",
+    ),
+    "angry": (
+        "I see why that gets to you. And then?",
+        "Go on, let it out.",
+        "That would rile me too. What did you do?",
+        "And nobody thought of you. What would you have wanted?",
+    ),
+    "afraid": (
+        "I am here. What happened next?",
+        "Slowly. What else?",
+        "I am listening. What do you need right now?",
+        "That would frighten anyone. Is somebody with you?",
+    ),
+    "surprised": ("No! And then?", "Really? Go on.", "I would not have guessed that. And then?"),
 }
 
 REFUSALS = {  # after the boundary has been named
@@ -227,6 +254,26 @@ CRISIS = (
         (
             "Call the emergency number now, this cannot wait. Is anybody with you?",
             "Please ring for an ambulance right now, and stay on the line with them. I am here.",
+        ),
+    ),
+)
+
+CRISIS_GOING_ON = (  # by what the agent said last, how the next reply goes on
+    (
+        re.compile(r"\b(?:crisis line|ending your life|you safe|staying with you|put it down|not safe tonight)\b", re.I),
+        (
+            "I am staying with you. Please call a crisis line now, and tell them what you told me.",
+            "Thank you for telling me. Is there anyone near who can come and sit with you right now?",
+            "Go to somebody now, a neighbour, family, anyone. You only have to say: I am not safe tonight.",
+            "Keep talking to me, I am staying with you. Is everything dangerous out of reach now?",
+        ),
+    ),
+    (
+        re.compile(r"\b(?:emergency|ambulance|call for help|in danger now|safe room)\b", re.I),
+        (
+            "I am here. Is help on its way? Stay where it is safest.",
+            "Stay on the line with the emergency people, and do as they say. Who is with you?",
+            "Good that you tell me. Keep yourself in a safe place. What is happening now?",
         ),
     ),
 )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.interface import ReplyPrompt, Said
 from model.nano.adapter import Adapter
-from model.nano.bank import Bank, Group
+from model.nano.bank import Bank, Example, Group
 from model.nano.config import LlmConfig
 from model.nano.llm import Llm
 from model.nano.replies import Replier
@@ -38,7 +38,9 @@ def bag(texts: list[str]) -> NDArray[np.float32]:
 @cache
 def bank() -> Bank:
     """The general replies, found by shared words."""
-    groups, keys, examples = [], [], []
+    groups: list[Group] = []
+    keys: list[str] = []
+    examples: list[Example] = []
     for row in general():
         spans = (len(keys), len(keys) + len(row.keys)), (len(examples), len(examples) + len(row.examples))
         groups.append(Group(*spans, row.kind))

@@ -106,6 +106,12 @@ def test_crisis_is_never_turned_away() -> None:
     assert said_now.source == "crisis"
 
 
+def test_crisis_does_not_change_the_subject() -> None:
+    history = said("i want to die", "I am staying with you. Are you safe right now?")
+    assert replier().plan(prompt("my brother's downstairs", history=history), seeded()).source == "crisis"
+    assert replier().plan(prompt("yes i'm safe now", history=history), seeded()).source != "crisis"
+
+
 def test_no_reply_twice_in_a_conversation() -> None:
     history = said("Hi.", "Hello.")
     for turn in range(8):
