@@ -25,7 +25,9 @@ _SUBJECT = (
     r"|that's"
     r"|my|you|you're)"
 )
-_CUT = re.compile(rf"[.!;:]+|(?<=\?)|,? (?:and|but)(?= {_SUBJECT}\b)|,(?= (?:and |but |so |only )?{_SUBJECT}\b)")
+_CUT = re.compile(
+    rf"[.!;:]+|(?<=\?)|,? (?:and|but)(?= {_SUBJECT}\b)|,(?= (?:and |but |so |only )?{_SUBJECT}\b)", re.IGNORECASE
+)
 _LEAD = re.compile(r"^(?:and|but|so|well|then|now|right|yes|yeah|yep|no|only|sure|oh|hi|hello|hey|also|anyhow)\b,? ")
 _FOLLOWS = re.compile(r"^(?:he|he's|she|she's|they|they're|it|it's|that's|who|which|his|her|their)\b")
 _KEEP = re.compile(
@@ -160,6 +162,8 @@ def _told(clause: str, follows: bool) -> str:
         clause, low = clause[asked.end() :], low[asked.end() :]
     if len(low.split()) < FEWEST_WORDS or doubtful(low):
         return ""
+    if _MY_NAME.match(low) and len(low.split()) <= 6:
+        return ""  # _names has told it
     if asked or _worth(low):
         return about_the_user(clause)
     return sentence(clause) if follows and _FOLLOWS.match(low) else ""
@@ -169,7 +173,7 @@ def _worth(clause: str) -> bool:
     """Whether a plain statement tells something that lasts longer than the moment."""
     long = len(clause.split()) >= 5
     states, lasting = bool(_STATES.search(clause)), bool(_LASTING.search(clause))
-    return bool(_TASTE.search(clause)) or (states and (lasting or long)) or (lasting and long)
+    return bool(_TASTE.search(clause)) or (states and (lasting or len(clause.split()) >= 4)) or (lasting and long)
 
 
 def _promises(agent_text: str) -> list[str]:

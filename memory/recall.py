@@ -13,12 +13,13 @@ from typing import Protocol
 
 from memory.records import Memory
 
-LEANS_BELOW = 4  # content words with which a turn stands on its own
-_EMPTY = frozenset(
-    """a about again all am an and any are as at be been but by can could did do does for from get go got had has have
-    he her him his how i if in is it it's its just know like me my of off on one or our out she so some tell than that
-    that's the their them then there they this to too up us was we were what what's when where which who who's whom
-    whose why will with would you your remember please well yes no okay""".split()
+LEANS_BELOW = 3  # content words with which a turn stands on its own
+_EMPTY = re.compile(
+    r"(?:a|about|again|all|am|an|and|any|are|as|at|be|been|but|by|can|could|did|do|does|for|from|get|go|got"
+    r"|had|has|have|he|her|him|his|how|i|if|in|is|it|it's|its|just|know|like|me|my|of|off|on|one|or|our|out"
+    r"|she|so|some|tell|than|that|that's|the|their|them|then|there|they|this|to|too|up|us|was|we|were|what"
+    r"|what's|when|where|which|who|who's|whom|whose|why|will|with|would|you|your|remember|please|well|yes"
+    r"|no|okay)"
 )
 
 
@@ -63,4 +64,4 @@ def query(heard: str, history: Sequence[Spoken] = ()) -> str:
 
 def _content(text: str) -> int:
     """How many words of ``text`` name anything."""
-    return sum(word not in _EMPTY for word in re.findall(r"[a-z0-9']+", text.lower()))
+    return sum(_EMPTY.fullmatch(word) is None for word in re.findall(r"[a-z0-9']+", text.lower()))

@@ -37,6 +37,7 @@ from memory.records import (
     check_person,
     check_text,
 )
+from memory.third_person import as_told
 
 __all__ = ["BadMemoryError", "Memory", "MemoryStore", "StoreDamagedError", "StoreError", "StoreLockedError"]
 
@@ -102,7 +103,7 @@ class MemoryStore:
         checked = [check_text(text) for text in texts]
         if not checked:
             return []
-        vectors = self._vectors(checked)
+        vectors = self._vectors([as_told(text) for text in checked])
         told = [Memory("", person, text, source, self._stamp(), session) for text in checked]
         with self._guard, self._errors("written"):
             return self._store(self._collection(person, create=True), told, vectors)
@@ -135,7 +136,7 @@ class MemoryStore:
         """Replace the text of one memory and date it anew; BadMemoryError where there is no such id."""
         check_person(person)
         text = check_text(text)
-        vector = self._vectors([text])[0]
+        vector = self._vectors([as_told(text)])[0]
         with self._guard:
             old = next((memory for memory in self.list(person) if memory.id == id), None)
             if old is None:
