@@ -116,7 +116,7 @@ def created(item: Any, fresh_id: str) -> Json:
     kind = kept.get("type")
     if kind == "message":
         kept["content"] = _content(kept)
-    elif kind in _NEEDED:
+    elif isinstance(kind, str) and kind in _NEEDED:
         _need(kept, _NEEDED[kind])
         kept.setdefault("call_id", fresh_id.replace("item_", "call_"))
     else:
@@ -126,7 +126,7 @@ def created(item: Any, fresh_id: str) -> Json:
 
 def _content(item: Json) -> list[Json]:
     role, content = item.get("role"), item.get("content")
-    if role not in _ROLE_CONTENT:
+    if not isinstance(role, str) or role not in _ROLE_CONTENT:
         raise WireError("invalid_value", "item.role is not understood.", "Use user, assistant or system.", "item.role")
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         raise WireError("invalid_type", "item.content must be a list of objects.", "Send a list.", "item.content")
@@ -135,7 +135,7 @@ def _content(item: Json) -> list[Json]:
 
 def _part(part: Json, role: str) -> Json:
     kind = part.get("type")
-    if kind not in _ROLE_CONTENT[role]:
+    if not isinstance(kind, str) or kind not in _ROLE_CONTENT[role]:
         raise WireError(
             "invalid_value", f"{role} content cannot be {str(kind)[:40]}.", "Use a type of that role.", "item.content"
         )

@@ -50,6 +50,9 @@ def test_nulls_are_left_out_but_for_the_users_transcript() -> None:
         {"type": "message", "role": "user", "id": "", "content": []},
         {"type": "function_call_output", "output": "x"},
         {"type": "spell"},
+        {"type": {"found": "by fuzzing"}},
+        {"type": "message", "role": [], "content": []},
+        {"type": "message", "role": "user", "content": [{"type": {}}]},
     ],
 )
 def test_what_is_no_item_is_refused(item: Any) -> None:
