@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from policies.situation import Judge
 if TYPE_CHECKING:
     from memory.store import MemoryStore
 
+SWITCH_S = 0.001  # how long the event loop waits for a thread that computes in Python
 ENGINES = {"nano": "model.nano.engine:load", "opens2s": "model.opens2s.engine:load"}
 JUDGES = {
     "rules": "policies.judge.rules:load",
@@ -82,6 +85,10 @@ class Parts:
 
 def build(settings: Settings, clock: Clock | None = None) -> Parts:
     """Load what the settings name. Raises PoiseError where a part is unknown or cannot be loaded."""
+    # Threads come from our own pool, one core each; numeric libraries read this when they are first imported.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    sys.setswitchinterval(SWITCH_S)
     embed = _embed() if settings.memory or settings.engine == "nano" else None
     return assemble(
         settings,
