@@ -60,18 +60,23 @@ class Comparison(nn.Module):
         self.norm_own, self.norm_context, self.norm_inner = (nn.LayerNorm(width) for _ in range(3))
         self.dropout = Dropout(shape.dropout / 2, seed)
 
-    def forward(self, x: Tensor, mask: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
-        """x [n, t, width], context [n, c, width], masks [n, 1, 1, t or c] (True: may be seen) -> x."""
+    def forward(self, x: Tensor, mask: Tensor, context: Tensor, context_mask: Tensor, which: Tensor) -> Tensor:
+        """x [n, t, width], context [m, c, width], masks [n, 1, 1, t or c] (True: may be seen) -> x.
+
+        ``which`` [n] says over which of the m contexts each row is read.
+        """
         query, key, value = self.own(self.norm_own(x)).chunk(3, -1)
         x = x + self.dropout(self.own_out(self._attend(query, key, value, mask)))
-        key, value = self.context(context).chunk(2, -1)
+        key, value = self.context(context)[which].chunk(2, -1)
         query = self.asked(self.norm_context(x))
         x = x + self.dropout(self.context_out(self._attend(query, key, value, context_mask)))
         return x + self.dropout(self.outer(functional.gelu(self.inner(self.norm_inner(x)))))  # type: ignore[no-any-return]
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
         q, k, v = (p.view(*p.shape[:2], self.heads, -1).transpose(1, 2) for p in (query, key, value))
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+        # Written out: the fused kernel's backward pass is four times slower at these sizes on a CPU.
+        weight = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).masked_fill(~mask, -1e4).softmax(-1)
+        return (weight.to(v.dtype) @ v).transpose(1, 2).flatten(2)  # type: ignore[no-any-return]
 
 
 class Comparer(nn.Module):
@@ -87,13 +92,16 @@ class Comparer(nn.Module):
         self.dropout = Dropout(shape.dropout, 101)
         self.size = 4 * shape.width
 
-    def forward(self, words: Tensor, mask: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
-        """words [n, t, read] padded on the left, context [n, c, read], masks [n, t], [n, c] -> [n, size]."""
+    def forward(self, words: Tensor, mask: Tensor, context: Tensor, context_mask: Tensor, which: Tensor) -> Tensor:
+        """words [n, t, read] padded on the left, context [m, c, read], masks [n, t], [m, c], which [n] -> [n, size].
+
+        Row i of the words is read over context ``which[i]``.
+        """
         x = self.words(self.dropout(words)) + self.places[: words.shape[1]].flip(0)
         about = self.context(self.dropout(context))
         for layer in self.layers:
-            x = layer(x, mask[:, None, None, :], about, context_mask[:, None, None, :])
-        whole = torch.cat([_mean(words, mask), _mean(context, context_mask)], 1)
+            x = layer(x, mask[:, None, None, :], about, context_mask[which][:, None, None, :], which)
+        whole = torch.cat([_mean(words, mask), _mean(context, context_mask)[which]], 1)
         best = x.masked_fill(~mask[..., None], -1e4).amax(1)
         return torch.cat([x[:, -1], _mean(x, mask), best, self.whole(self.dropout(whole))], 1)
 

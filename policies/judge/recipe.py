@@ -138,13 +138,14 @@ def run(
     out: Path,
     minutes: float,
     variants: int = 2,
+    most_steps: int = 2000,
     tell: Tell = print,
 ) -> float:
     """Everything on simulated hearing: examples, training for ``minutes``, leaning, weights; returns the macro-F1."""
     torch.set_num_threads(1)
     reader = minilm.load()
     paths = [path for variant in range(variants) for path in prepare(scenes, reader, work / "examples", variant, tell)]
-    network = train(paths, work, training.Recipe(minutes=minutes))
+    network = train(paths, work, training.Recipe(minutes=minutes, most_steps=most_steps))
     mishearing = Mishearing(phrase["text"] for scene in scenes for phrase in scene["phrases"])
     found = lean(network, reader, simulated(held_back, mishearing), tell)
     tell(f"{out.name}: {tuned.store(network, out)} bytes")

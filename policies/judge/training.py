@@ -60,7 +60,8 @@ def forward(network: JudgeNetwork, examples: Examples, rows: Tensor) -> Tensor:
     unique, which = torch.unique(both, dim=0, return_inverse=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         words = examples.gather(unique[:, 0], left=True)
-        compared = network.comparer(*words, *examples.gather(unique[:, 1], left=False)).float()
+        contexts, over = torch.unique(unique[:, 1], return_inverse=True)
+        compared = network.comparer(*words, *examples.gather(contexts, left=False), over).float()
     numbers, states = examples.numbers[rows], examples.states[rows].float()
     return network.head(compared[which], numbers, states, examples.known[rows])  # type: ignore[no-any-return]
 

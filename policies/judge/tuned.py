@@ -84,7 +84,7 @@ class TunedJudge:
         about = self._contexts.get(context, lambda: self._reader.read([context_ids(self._reader, context)]))
         said = self._reader.read([words_ids(self._reader, words)])
         seen, heard = (torch.ones(x.shape[:2], dtype=torch.bool) for x in (about, said))
-        return self._network.comparer(said, heard, about, seen)  # type: ignore[no-any-return]
+        return self._network.comparer(said, heard, about, seen, torch.zeros(1, dtype=torch.int64))  # type: ignore[no-any-return]
 
 
 def context_ids(reader: MiniLM, text: str) -> list[int]:

@@ -10,7 +10,8 @@ def test_padding_changes_nothing(network):
     chance = torch.Generator().manual_seed(1)
     words, seen = shaped(1, 5, chance)
     context, known = shaped(1, 7, chance)
-    plain = network.comparer(words, seen, context, known)
+    only = torch.zeros(1, dtype=torch.int64)
+    plain = network.comparer(words, seen, context, known, only)
     more = (
         torch.cat([torch.full((1, 3, 384), 9.0), words], 1),
         torch.cat([torch.zeros(1, 3, dtype=torch.bool), seen], 1),
@@ -19,7 +20,7 @@ def test_padding_changes_nothing(network):
         torch.cat([context, torch.full((1, 2, 384), 9.0)], 1),
         torch.cat([known, torch.zeros(1, 2, dtype=torch.bool)], 1),
     )
-    assert torch.allclose(network.comparer(*more, *far), plain, atol=1e-5)
+    assert torch.allclose(network.comparer(*more, *far, only), plain, atol=1e-5)
 
 
 def test_unknown_states_play_no_part(network):
