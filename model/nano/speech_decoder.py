@@ -120,8 +120,8 @@ class SpeechDecoder(nn.Module):
         self, symbols: torch.Tensor, starts: torch.Tensor, bridged: torch.Tensor, delivery: torch.Tensor
     ) -> torch.Tensor:
         """Inputs of states [B, S, width]: symbols and word starts [B, S], `thoughts` [B, S, width], delivery [B]."""
-        rows: torch.Tensor = self.symbol(symbols) + self.start(starts)
-        return rows + bridged + self.delivery(delivery)[:, None]
+        rows: torch.Tensor = self.symbol(symbols) + self.start(starts) + bridged + self.delivery(delivery)[:, None]
+        return rows
 
     def unit_inputs(
         self, vectors: torch.Tensor, around: torch.Tensor, bridged: torch.Tensor, elapsed: torch.Tensor,
@@ -134,8 +134,8 @@ class SpeechDecoder(nn.Module):
         """
         near = self.around(self.symbol(around).flatten(2))
         since = self.elapsed(elapsed.clamp_max(self.config.elapsed - 1))
-        rows: torch.Tensor = self.previous(vectors) + near + since
-        return rows + bridged + self.delivery(delivery)[:, None]
+        rows: torch.Tensor = self.previous(vectors) + near + since + bridged + self.delivery(delivery)[:, None]
+        return rows
 
     def forward(self, x: torch.Tensor, position: int = 0, cache: Cache | None = None) -> tuple[torch.Tensor, Cache]:
         """Inputs [B, T, width] from ``position`` on -> normalised outputs [B, T, width] and the cache."""

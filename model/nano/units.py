@@ -92,7 +92,7 @@ class TokenDecoder(nn.Module):
 
     def at_once(self, vectors: torch.Tensor, delivery: torch.Tensor) -> torch.Tensor:
         """Code vectors [B, n, 16] -> frames [B, 4 n, 32] in their place."""
-        late, _ = self(F.pad(vectors, (0, 0, 0, self.config.delay)), delivery)
+        late: torch.Tensor = self(F.pad(vectors, (0, 0, 0, self.config.delay)), delivery)[0]
         return late[:, UNIT_FRAMES * self.config.delay :]
 
 

@@ -27,6 +27,7 @@ from model.nano.vocoder import Vocoder
 
 PIECES = (8, 8, 12, 16)  # units in the first pieces; the last number holds from there on
 SPEECH_DECODER, TOKEN_DECODER, CODEBOOK = "voice-speech-decoder", "voice-token-decoder", "voice-codebook"
+ENCODER = "voice-encoder"  # only to make units from recordings of the voice
 
 
 @dataclass(frozen=True, eq=False)
