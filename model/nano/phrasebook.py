@@ -260,7 +260,7 @@ CRISIS = (
 
 CRISIS_GOING_ON = (  # by what the agent said last, how the next reply goes on
     (
-        re.compile(r"\b(?:crisis line|ending your life|you safe|staying with you|put it down|not safe tonight)\b", re.I),
+        re.compile(r"\b(?:crisis line|ending your life|you safe|staying with you|put it down|safe tonight)\b", re.I),
         (
             "I am staying with you. Please call a crisis line now, and tell them what you told me.",
             "Thank you for telling me. Is there anyone near who can come and sit with you right now?",

@@ -7,6 +7,8 @@ is predicted, the reply's with full weight, the rest as plain language modelling
 
 from __future__ import annotations
 
+import json
+import lzma
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -68,6 +70,15 @@ def from_exchanges(found: list[dict[str, Any]], split: str) -> list[Sample]:
             samples.append(Sample(prompt, turn["emotion"], turn["agent"]))
             history += (Said(who="user", text=turn["user"]), Said(who="agent", text=turn["agent"]))
     return samples
+
+
+def read_scenes(paths: list[Path], held_out: str = "w8") -> list[dict[str, Any]]:
+    """Scenes of JSON-lines files (plain or .xz), without those of the development file."""
+    found = []
+    for path in paths:
+        data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+        found += [json.loads(line) for line in data.decode().splitlines() if line.strip()]
+    return [scene for scene in found if not scene["id"].startswith(held_out)]
 
 
 def from_scenes(scenes: list[dict[str, Any]]) -> list[Sample]:
