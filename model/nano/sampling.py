@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import torch
 
@@ -46,6 +46,7 @@ class Speaking:
         self._generator = generator
         self._states: list[SpeechState] = []
         self._now: DecoderState = net.begin()
+        self._ended = -1  # the last word that is over
 
     @torch.inference_mode()
     def step(self) -> Step | None:
@@ -90,17 +91,18 @@ class Speaking:
         return net.unit_inputs(before[None, None], around, bridged, elapsed, self._delivery)
 
     def _move(self, count: int) -> tuple[int, ...]:
-        """Move the pointer on; returns the words whose last phone it left."""
+        """Move the pointer on; returns the words whose last phone it left, words without a sound before them too."""
         now = self._now
         start = now.pointer
         now.pointer = min(start + count, len(self._states) - 1)
         now.elapsed = now.elapsed + 1 if now.pointer == start else 0
-        ended = []
-        for n in range(start, now.pointer):
-            here, after = self._states[n], self._states[n + 1]
-            if is_phone(here) and (after.word != here.word or not is_phone(after)):
-                ended.append(here.word)
-        return tuple(ended)
+        last = self._ended
+        for here, after in pairwise(self._states[start : now.pointer + 1]):
+            over = is_phone(here) and (after.word != here.word or not is_phone(after))
+            last = after.word if after.symbol == END else here.word if over else last
+        ended = tuple(range(self._ended + 1, last + 1))
+        self._ended = last
+        return ended
 
 
 def is_phone(state: SpeechState) -> bool:

@@ -41,6 +41,14 @@ def test_word_ends_are_complete_ordered_and_inside_the_reply() -> None:
     assert samples[-1] <= sum(len(p.pcm) for p in pieces)
 
 
+@pytest.mark.parametrize("place", [0, 2, 5])
+def test_a_word_without_sound_ends_too(place: int) -> None:
+    words = sentence()
+    words.insert(place, SpokenWord("-", ()))
+    pieces = list(tiny_voice().speak(words, "warm", generator()))
+    assert [word for piece in pieces for word, _ in piece.word_ends] == list(range(6))
+
+
 def test_word_ends_never_run_ahead_of_their_sound() -> None:
     played = 0
     for piece in said():
