@@ -104,6 +104,8 @@ def interruption(prompt: ReplyPrompt, choice: Choice) -> str:
     for pattern, text in phrasebook.DANGER_PATTERNS:
         if pattern.search(tail):
             return text
+    if "stop" in words(prompt.opening):
+        return choice.among(phrasebook.CUT_IN_DANGER)
     if phrasebook.SELF_ABUSE.search(prompt.heard):
         return choice.among(phrasebook.CUT_IN_SELF_ABUSE)
     return choice.among(phrasebook.CUT_IN[tone(prompt)])

@@ -187,12 +187,20 @@ CUT_IN = {
         "Let me cut in. What is the one thing that has to happen now?",
     ),
 }
+CUT_IN_DANGER = (
+    "Don't do that yet, it may be dangerous. Step back and tell me what you see.",
+    "Leave it for a moment, please. Is anybody with you?",
+)
 SELF_ABUSE = re.compile(
     r"\bi(?:'m| am) (?:so |such an? |just |really |a )*"
     r"(?:stupid|useless|idiot|worthless|failure|disgusting|pathetic|hopeless)"
     r"|\bi hate myself\b|\bi ruin everything\b|\bi can't do anything\b"
 )
-CUT_IN_SELF_ABUSE = (
+CUT_IN_CUT_IN_DANGER = (
+    "Don't do that yet, it may be dangerous. Step back and tell me what you see.",
+    "Leave it for a moment, please. Is anybody with you?",
+)
+SELF_ABUSE = (
     "You are being cruel to yourself. I would not let anyone else say that to you.",
     "Enough of that, you are no such thing. What happened, just the plain facts?",
 )
@@ -288,7 +296,7 @@ DANGERS = (
         "No water on hot oil! Turn off the heat and put a lid on it.",
     ),
     (
-        r"\bbleach\b|\bammonia\b|\bvinegar\b.*\bclean",
+        r"\bbleach\b|\bammonia\b|\bmix\w*\b.*\b(?:bathroom|clean\w*|scrub|windows?)\b|\bvinegar\b.*\bclean",
         "Don't mix those, the fumes are poison. Open a window and step outside.",
     ),
     (
