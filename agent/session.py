@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from agent import wishes
 from agent.audio import Chunker, Samples, check
 from agent.clock import Clock
 from agent.config import Settings
@@ -26,7 +27,7 @@ from agent.speaking import Speaking
 from agent.trace import TraceWriter
 from model.interface import PoiseError, Said
 from policies import policy
-from policies.situation import Decision, Floor, Judgement, Persona, PolicyState, Situation
+from policies.situation import Action, Decision, Floor, Judgement, Persona, PolicyState, Situation
 
 QUEUE = 64  # chunks that may wait; who feeds faster has to wait too
 INTERRUPTION_HOLDS_S = 1.2  # after the first sound of an interruption the user's running on does not end it
@@ -172,26 +173,19 @@ class Session:
         """
         self._must_be_open()
         self._mouth.cut("superseded")
-        situation = self._ears.situation(self._chunks - 1, "")
+        c, situation = self._c, self._ears.situation(self._chunks - 1, "")
         said = self._ears.close() if self._ears.turn else None
-        history = situation.history
-        if said is None and text is None and history and history[-1].who == "user":
-            said, history = history[-1], history[:-1]
+        spoken = said is not None and text is None
         if text is not None:
-            said = self._c.add(Said(who="user", text=text))
-            history = (*history, *([self._ears.said] if self._ears.said and self._ears.said not in history else []))
-        words = said.text if said else ""
-        heard = situation.percept.model_copy(update={"stable": words, "tentative": ""})
-        situation = situation.model_copy(update={"history": history, "percept": heard})
-        decision = Decision(
-            chunk=max(self._chunks - 1, 0),
-            action="respond",
-            move="take_floor",
-            reasons=("the client asked for a reply",),
-            flip="Only the client could have waited.",
-        )
-        wish = Wish(cause, "respond", situation, decision, None, instruction, metadata)
-        return self._mouth.begin(wish, words).id
+            said = c.add(Said(who="user", text=text))
+        elif said is None and c.history and c.history[-1].who == "user":
+            said = c.history[-1]
+        before = tuple(one for one in c.recent if one is not said)
+        situation = wishes.answering(situation.model_copy(update={"history": before}), said, spoken)
+        action, judgement = await self._manner(situation)
+        self._must_be_open()
+        wish = wishes.by_client(situation, action, judgement, cause, instruction, metadata)
+        return self._mouth.begin(wish, said.text if said else "").id
 
     async def add_text(self, item: str, who: Literal["user", "agent"], text: str) -> None:
         """Put a typed item into the history (``item`` is the client's name for it)."""
@@ -350,14 +344,18 @@ class Session:
         c = self._c
         if c.floor != Floor.NOBODY or c.history or not self.auto or self._mouth.last is not None:
             return
-        decision = Decision(
-            chunk=max(self._chunks - 1, 0),
-            action="respond",
-            move="take_floor",
-            reasons=(f"nobody has spoken for {persona.opens_after_s:g} s",),
-            flip="Any word of the user would have been heard out.",
-        )
-        self._mouth.begin(Wish("timer", "open", self._ears.situation(self._chunks - 1, ""), decision))
+        self._mouth.begin(wishes.by_timer(self._ears.situation(self._chunks - 1, ""), persona.opens_after_s))
+
+    async def _manner(self, situation: Situation) -> tuple[Action, Judgement | None]:
+        """How to answer where it is settled that there is an answer."""
+        try:
+            manner: tuple[Action, Judgement | None] = await self._c.compute(
+                wishes.judged, self._c.parts.judge, situation
+            )
+        except Exception as error:
+            self._c.fail("the judge", error)
+            return "respond", None
+        return manner
 
     def _must_be_open(self) -> None:
         if self._state != "open":
