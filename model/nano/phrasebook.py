@@ -196,11 +196,7 @@ SELF_ABUSE = re.compile(
     r"(?:stupid|useless|idiot|worthless|failure|disgusting|pathetic|hopeless)"
     r"|\bi hate myself\b|\bi ruin everything\b|\bi can't do anything\b"
 )
-CUT_IN_CUT_IN_DANGER = (
-    "Don't do that yet, it may be dangerous. Step back and tell me what you see.",
-    "Leave it for a moment, please. Is anybody with you?",
-)
-SELF_ABUSE = (
+CUT_IN_SELF_ABUSE = (
     "You are being cruel to yourself. I would not let anyone else say that to you.",
     "Enough of that, you are no such thing. What happened, just the plain facts?",
 )
