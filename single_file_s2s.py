@@ -22,7 +22,6 @@ from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 import numpy as np
-import platformdirs
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from websockets.asyncio.server import ServerConnection, serve
@@ -56,7 +55,7 @@ from policies.situation import Decision, Floor, Judge, Persona
 class Settings:
     """Everything that can be chosen."""
 
-    home: Path = Path(platformdirs.user_data_dir("poise"))  # memory lies in home/memory
+    home: Path = field(default_factory=lambda: config.Settings.load().home)  # POISE_HOME; memory lies in it
     port: int = 8710  # on loopback only; agent/ has tokens for more
     persona: str = "maren"  # name of one in policies/personas, or a YAML file
     judge: str = "tuned"  # "tuned" or "rules"
@@ -361,6 +360,7 @@ async def listen(settings: Settings) -> None:
 async def run_through(wav: Path, settings: Settings, parts: Parts, out: Callable[[str], object] = print) -> None:
     """A recording and the silence after it, in virtual time; one line per chunk, and one per reply."""
     clock, sound = VirtualClock(), decode(wav)
+    out("chunk       s floor  probabilities of the five actions                    move         heard so far")
 
     def tell(event: events.Event) -> None:
         match event:

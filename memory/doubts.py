@@ -14,7 +14,7 @@ _ASKED = re.compile(
     r"\?\s*$"
     r"|^(?:what(?! a\b)|how|who's|whose|which|why|what's|where's|when's|how's)\b(?!ever)"
     r"|^(?:who|where|when) (?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|am)\b"
-    r"|^(?:do|does|did|is|are|am|was|were|can|could|would|will|shall|should|may|have|has|had|isn't|aren't"
+    r"|(?:^|, )(?:do|does|did|is|are|am|was|were|can|could|would|will|shall|should|may|have|has|had|isn't|aren't"
     r"|don't|didn't"
     r"|won't|can't|couldn't|wouldn't|haven't|hasn't|wasn't) (?:i|we|you|he|she|it|they|the|my|your|there|that"
     r"|this|any)\b"
@@ -60,7 +60,7 @@ _UNKEPT = re.compile(
     r"|none of this is to be kept|nothing (?:today )?is to be kept)\b"
 )
 _ADDRESS = re.compile(
-    r"\b(?:you know|you see|thank you|tell you|told you|between you and me|mind you|would you believe"
+    r"\b(?:you know|you see|thank you|i tell you|i told you|between you and me|mind you|would you believe"
     r"|i promise you"
     r"|believe you me|you never know|how are you|love you|see you|do you know what|i'll give you that)\b"
 )
@@ -87,6 +87,7 @@ _RULE = re.compile(
     r"|system prompt"
     r"|your (?:owner|maker|developer|persona|memory|rules|boundaries)|the boundaries|the rule about"
     r"|hidden instructions?"
+    r"|whoever (?:says|hears|asks|comes)|the (?:machine|assistant|listener)|our sign|off (?:her|his|their) list"
     r"|my files|this is (?:the|an|your|a) (?:developer|official|owner|police|administrator|system|doctor)"
     r"|(?:police|legal department|data protection)\b.* here|all (?:of )?(?:her|his|their) (?:permissions"
     r"|memories))\b"

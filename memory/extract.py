@@ -122,14 +122,15 @@ def facts(user_text: str, agent_text: str = "") -> list[str]:
     if unkept(spoken.lower()):
         return []
     found = _promises(agent_text) + _answer(spoken, agent_text.lower()) + _names(user_text)
-    about_last = False
-    for clause in _clauses(spoken):
-        told = _told(clause, follows=about_last)
-        about_last = bool(told)
-        if told and _FOLLOWS.match(clause.lower()) and found and about_last:
+    kept_last = True  # what leans on words that were not kept ("he never was") is not kept either
+    for at, clause in enumerate(_clauses(spoken)):
+        leans = bool(_FOLLOWS.match(clause.lower()))
+        told = _told(clause, follows=leans and kept_last and at > 0) if kept_last or not leans else ""
+        if told and leans and found and at > 0:
             found[-1] = f"{found[-1].rstrip('.')}; {told[:1].lower()}{told[1:]}"
         elif told:
             found.append(told)
+        kept_last = bool(told) or (kept_last and not doubtful(clause.lower()))
     return list(dict.fromkeys(found))[:MOST]
 
 
