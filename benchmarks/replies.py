@@ -41,7 +41,7 @@ class Asked:
     emotion: str
     reference: str
     plan: Plan
-    seconds: float
+    seconds: float  # of processor time, embedding included where the words are new
 
 
 def misheard(text: str, rate: float, chance: random.Random, lexicon: list[str]) -> str:
@@ -69,9 +69,9 @@ def ask(replier: Replier, turns: list[dict[str, Any]], hear: Callable[[str], str
     found = []
     for number, turn in enumerate(turns):
         heard = hear(spoken(turn["user"]))
-        began = time.perf_counter()
+        began = time.process_time()
         plan = replier.plan(prompt(heard, turn["emotion"], confidence), torch.Generator().manual_seed(number))
-        found.append(Asked(heard, turn["emotion"], turn["agent"], plan, time.perf_counter() - began))
+        found.append(Asked(heard, turn["emotion"], turn["agent"], plan, time.process_time() - began))
     return found
 
 
@@ -92,7 +92,7 @@ def measure(asked: list[Asked], encode: Callable[[list[str]], Any]) -> dict[str,
         "loops": sum(loops(text) for text in replies),
         "words": round(float(np.mean([len(text.split()) for text in replies])), 1),
         "questions": round(float(np.mean([text.endswith("?") for text in replies])), 3),
-        "plan_ms_p50": round(1000 * float(np.median([one.seconds for one in asked])), 1),
+        "plan_cpu_ms_p50": round(1000 * float(np.median([one.seconds for one in asked])), 1),
     } | {f"from_{name}": count for name, count in sorted(Counter(one.plan.source for one in asked).items())}
 
 

@@ -87,6 +87,12 @@ def test_interruption_brings_up_what_is_remembered() -> None:
     assert "promised to stop betting" in said_now
 
 
+def test_cruelty_to_oneself_is_cut_short() -> None:
+    assert "cruel" in text("i am so stupid", 1, action="interrupt") or "no such thing" in text(
+        "i am so stupid", 1, action="interrupt"
+    )
+
+
 @pytest.mark.parametrize("heard", ["", "   ", "…"])
 def test_nothing_heard_is_asked_for_again(heard: str) -> None:
     assert replier().plan(prompt(heard), seeded()).source == "unheard"
