@@ -388,9 +388,10 @@ def main() -> None:
     args = parser.parse_args()
     settings = Settings(port=args.port, persona=args.persona, judge=args.judge, memory=args.wav is None)
     try:
-        asyncio.run(run_through(args.wav, settings, load(settings, RealClock())) if args.wav else listen(settings))
+        with suppress(KeyboardInterrupt):
+            asyncio.run(run_through(args.wav, settings, load(settings, RealClock())) if args.wav else listen(settings))
     except Exception as error:
-        if not hasattr(error, "mend"):
+        if not hasattr(error, "mend") and not isinstance(error, OSError):
             raise
         sys.exit(f"poise: {error}")
 
