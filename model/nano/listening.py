@@ -5,15 +5,17 @@ Usable alone (other engines borrow nano's ear to feed the judge). It knows nothi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.interface import CHUNK_S, EMOTIONS, EVENTS, Chunk, Percept
+from model.interface import CHUNK_S, CHUNK_SAMPLES, EMOTIONS, EVENTS, Chunk, Percept
 from model.nano import weights
 from model.nano.decoder import Decoder, Words
+from model.nano.features import TAIL, log_mel
 from model.nano.hearing import Ear, Encoder
 from model.nano.vocabulary import Vocabulary
 
@@ -39,6 +41,20 @@ class Ears:
     def open(self) -> Hearing:
         """Ears of a new session."""
         return Hearing(self)
+
+    @torch.inference_mode()
+    def percepts(self, samples: NDArray[np.float32], speech: Sequence[float]) -> Iterator[Percept]:
+        """What a new session hears of a whole recording, float32 [2560 n], with the VAD's n probabilities.
+
+        The same as chunk by chunk, but the encoder runs once; for training and measuring.
+        """
+        sound = torch.from_numpy(samples)
+        heard = self.encoder(log_mel(torch.cat([torch.zeros(TAIL), sound]))[None])
+        session, size = self.open(), self.encoder.config.chunk
+        for index, probability in enumerate(speech):
+            pcm = samples[index * CHUNK_SAMPLES : (index + 1) * CHUNK_SAMPLES]
+            logp = heard.logp[0, index * size : (index + 1) * size].numpy()
+            yield session.take(Chunk(index=index, pcm=pcm, speech=probability), logp, heard.manner[0, index])
 
 
 class Manner:
@@ -111,8 +127,11 @@ class Hearing:
     def hear(self, chunk: Chunk) -> Percept:
         """Take in the next chunk; its cost does not depend on how long the turn is."""
         heard = self._ear.hear(torch.from_numpy(chunk.pcm))
-        self._decoder.step(heard.logp[0].numpy())
-        state = heard.manner[0, 0]
+        return self.take(chunk, heard.logp[0].numpy(), heard.manner[0, 0])
+
+    def take(self, chunk: Chunk, logp: NDArray[np.float32], state: torch.Tensor) -> Percept:
+        """The percept of a chunk whose posteriors [4, phones] and manner state [dim] are known already."""
+        self._decoder.step(logp)
         self._manner.add(state, chunk)
         return self._percept(chunk, state, self._decoder.transcript())
 
