@@ -181,4 +181,6 @@ class SpeechModel(Protocol):
 class TextEncoder(Protocol):
     """Sentence embeddings, injected where they are needed: texts -> float32 [n, 384], L2-normalised."""
 
-    def __call__(self, texts: list[str]) -> NDArray[np.float32]: ...
+    def __call__(self, texts: list[str]) -> NDArray[np.float32]:
+        """Embed ``texts``."""
+        ...

@@ -28,7 +28,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, target: nn.Module, said: str) -> None:
     weights.save(nn.Linear(3, 2), "one", tmp_path)
-    with pytest.raises(WeightsError, match="one.safetensors") as error:
+    with pytest.raises(WeightsError, match=r"one\.safetensors") as error:
         weights.load(target, "one", tmp_path)
     assert said in str(error.value)
     assert "poise train nano" in error.value.mend
