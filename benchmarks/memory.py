@@ -123,6 +123,7 @@ def main() -> None:
             cells = f"{s.kept}/{s.told}", s.entries, f"{s.wrong.total()}/{s.not_facts.total()}"
             out(f"{life['name']:8}{way:9}{cells[0]:>12}{cells[1]:>9}{cells[2]:>14}")
             out(f"{f'{s.at3}/{s.asked}':>12}{f'{s.at8}/{s.asked}':>12}  {dict(+s.wrong)}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -72,8 +72,7 @@ async def in_the_house(script: list[float], judge: Any, home: Path) -> list[Even
     return talk.events
 
 
-@pytest.mark.parametrize("action", ["respond", "interrupt"])
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(("name", "action"), [*((name, "respond") for name in SCRIPTS), ("barge-in", "interrupt")])
 async def test_the_page_decides_as_the_house_does(tmp_path: Path, name: str, action: str):
     here = told(await on_the_page(SCRIPTS[name], PauseJudge(action)))
     there = told(await in_the_house(SCRIPTS[name], PauseJudge(action), tmp_path))

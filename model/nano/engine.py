@@ -43,6 +43,7 @@ def load(folder: Path | None = None, embed: TextEncoder | None = None) -> NanoMo
 
     ``embed`` finds fitting replies; without it, MiniLM is loaded from its package. Raises WeightsError.
     """
+    torch.set_num_threads(1)  # steps are small and sessions many: one thread for each worker
     return NanoModel(Ears.load(folder), Replier.load(folder, embed), Voice.load(folder))
 
 

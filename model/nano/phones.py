@@ -6,47 +6,10 @@ Index 0 is the CTC blank. Knows symbols only; words are `lexicon`'s business.
 from __future__ import annotations
 
 BLANK = 0
-PHONES = [
-    "AA",
-    "AE",
-    "AH",
-    "AO",
-    "AW",
-    "AY",
-    "B",
-    "CH",
-    "D",
-    "DH",
-    "EH",
-    "ER",
-    "EY",
-    "F",
-    "G",
-    "HH",
-    "IH",
-    "IY",
-    "JH",
-    "K",
-    "L",
-    "M",
-    "N",
-    "NG",
-    "OW",
-    "OY",
-    "P",
-    "R",
-    "S",
-    "SH",
-    "T",
-    "TH",
-    "UH",
-    "UW",
-    "V",
-    "W",
-    "Y",
-    "Z",
-    "ZH",
-]
+_SYMBOLS = """
+AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH
+"""
+PHONES = _SYMBOLS.split()
 INDEX = {phone: number for number, phone in enumerate(PHONES, 1)}
 COUNT = len(PHONES) + 1  # with the blank
 

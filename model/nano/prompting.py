@@ -72,9 +72,7 @@ def _history(prompt: ReplyPrompt, vocabulary: Vocabulary) -> list[int]:
     return ids
 
 
-def _heard(
-    prompt: ReplyPrompt, vocabulary: Vocabulary, sure: Sequence[float] | None
-) -> tuple[list[int], list[float]]:
+def _heard(prompt: ReplyPrompt, vocabulary: Vocabulary, sure: Sequence[float] | None) -> tuple[list[int], list[float]]:
     words = vocabulary.words(prompt.heard)
     whole = 1.0 if prompt.confidence is None else min(max(prompt.confidence, 0.0), 1.0)
     each = list(sure) if sure is not None and len(sure) == len(words) else [whole] * len(words)

@@ -182,9 +182,7 @@ class Replier:
         delivery = option.delivery if option.delivery in DELIVERIES else "warm"
         return _Option(whole, delivery, option.source, option.score, option.found)
 
-    def _soft(
-        self, prompt: ReplyPrompt, first: _Option, sure: Sequence[float] | None, states: Tensor | None
-    ) -> Soft:
+    def _soft(self, prompt: ReplyPrompt, first: _Option, sure: Sequence[float] | None, states: Tensor | None) -> Soft:
         example = first.found.example if first.found else None
         return soft_prompt(prompt, self._vocabulary, example, sure, states)
 

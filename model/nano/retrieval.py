@@ -58,9 +58,7 @@ def retrieve(bank: Bank, query: Query, feelings: dict[str, float], count: int = 
     rows = [(i, float(closeness[g])) for g in order for i in range(*bank.groups[g].examples)]
     said = content(query.heard)
     asked = form(query.heard)
-    found = [
-        Found(bank.examples[i], near, near + _worth(bank.examples[i], said, feelings, asked)) for i, near in rows
-    ]
+    found = [Found(bank.examples[i], near, near + _worth(bank.examples[i], said, feelings, asked)) for i, near in rows]
     return sorted(found, key=lambda item: -item.score)[:count]
 
 

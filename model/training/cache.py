@@ -48,7 +48,9 @@ class CacheWriter:
         self._index = self._index_path.open("a", encoding="utf-8")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._audio.close()
         self._index.close()
 
@@ -70,7 +72,9 @@ class CacheWriter:
 
 def read_index(folder: Path) -> list[Clip]:
     """All clips of a cache, in the order they were written."""
-    return [Clip(**json.loads(line)) for line in (folder / "index.jsonl").read_text(encoding="utf-8").splitlines() if line]
+    return [
+        Clip(**json.loads(line)) for line in (folder / "index.jsonl").read_text(encoding="utf-8").splitlines() if line
+    ]
 
 
 class Cache:

@@ -31,9 +31,7 @@ def rows(folder: Path, split: str | None = None, permissive_only: bool = True) -
     lines = (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines if line.strip()]
     return [
-        row
-        for row in found
-        if split in (None, row["split"]) and (not permissive_only or is_permissive(row["licence"]))
+        row for row in found if split in (None, row["split"]) and (not permissive_only or is_permissive(row["licence"]))
     ]
 
 

@@ -21,68 +21,14 @@ import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-RESERVED = frozenset(
-    {"flite:rms"} | {f"espeak:{v}" for v in ["m7", "f5", "Gene", "Alicia", "Nguyen", "quincy", "shelby", "Michael"]}
-)
-_VARIANTS = [
-    "m1",
-    "m2",
-    "m3",
-    "m4",
-    "m5",
-    "m6",
-    "m8",
-    "f1",
-    "f2",
-    "f3",
-    "f4",
-    "Alex",
-    "Andrea",
-    "Andy",
-    "Annie",
-    "Denis",
-    "Diogo",
-    "Hugo",
-    "Jacky",
-    "Lee",
-    "Marco",
-    "Mario",
-    "Mike",
-    "adam",
-    "anika",
-    "antonio",
-    "aunty",
-    "belinda",
-    "benjamin",
-    "boris",
-    "caleb",
-    "david",
-    "ed",
-    "edward",
-    "grandma",
-    "grandpa",
-    "iven",
-    "john",
-    "kaukovalta",
-    "klatt",
-    "klatt2",
-    "klatt4",
-    "linda",
-    "max",
-    "michel",
-    "miguel",
-    "norbert",
-    "pablo",
-    "paul",
-    "pedro",
-    "rob",
-    "robert",
-    "sandro",
-    "steph",
-    "travis",
-    "victor",
-    "zac",
-]
+_RESERVED = "m7 f5 Gene Alicia Nguyen quincy shelby Michael"  # variants of espeak-ng
+_FREE = """
+m1 m2 m3 m4 m5 m6 m8 f1 f2 f3 f4 Alex Andrea Andy Annie Denis Diogo Hugo Jacky Lee Marco Mario Mike adam anika
+antonio aunty belinda benjamin boris caleb david ed edward grandma grandpa iven john kaukovalta klatt klatt2
+klatt4 linda max michel miguel norbert pablo paul pedro rob robert sandro steph travis victor zac
+"""
+RESERVED = frozenset({"flite:rms", *(f"espeak:{name}" for name in _RESERVED.split())})
+_VARIANTS = _FREE.split()
 _ACCENTS = ("en-us", "en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb-x-gbcwmd")
 
 

@@ -47,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory):
         yield store
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PRINTABLE.filter(lambda text: text.strip()))
 def test_any_text_comes_back_as_it_went_in(store: MemoryStore, text: str):
     person = f"p{crc32(text.encode())}"  # alone, as like texts of one person count as told again
