@@ -117,15 +117,34 @@ def judgement(
 
 @training.command()
 def nano(
-    data: Annotated[Path, typer.Option(help="Folder with speech/, noise/, exchanges/ and judgement/.")],
-    work: Annotated[Path, typer.Option(help="Where caches, checkpoints and new weights go.")] = Path("training"),
+    data: Annotated[Path, typer.Option(help="Folder with speech/, noise/ and exchanges/.")],
+    work: Annotated[Path, typer.Option(help="Where caches and checkpoints go.")] = Path("training"),
+    out: Annotated[Path, typer.Option(help="Where new weights go.")] = Path("training/weights"),
     minutes: Annotated[float, typer.Option(help="Time box for all stages together.")] = 120.0,
-    stage: Annotated[list[str] | None, typer.Option(help="Only these stages, by name.")] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option(help="Only this one: data, words, hearing, voice, replies.")
+    ] = None,
 ) -> None:
     """Train nano from data to weights; continues where an earlier run stopped."""
+    from memory import embed
     from model.training import recipe
+    from policies.evaluation import scenes
 
-    recipe.run(data, work, minutes, stage)
+    every = {name: scenes.bundled(name) for name in (*recipe.TRAIN, recipe.DEV)}
+    recipe.run(data, every, work, out, minutes, embed.load(), stage or recipe.STAGES)
+
+
+@training.command("judge")
+def train_judge(
+    work: Annotated[Path, typer.Option(help="Where `poise train nano` left its caches.")] = Path("training"),
+    weights: Annotated[Path | None, typer.Option(help="Folder of the ear's weights; default: those shipped.")] = None,
+    out: Annotated[Path, typer.Option(help="File for the judge's weights.")] = Path("training/judge.safetensors"),
+    minutes: Annotated[float, typer.Option(help="Time box for training, once examples are made.")] = 15.0,
+) -> None:
+    """Train the judge on the bundled scenes as the ear hears them."""
+    from agent import schooling
+
+    schooling.run(work / "cache", work / "judge", out, minutes, weights=weights)
 
 
 @remembering.command("list")

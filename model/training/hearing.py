@@ -260,10 +260,11 @@ def train(
     dev: dict[str, tuple[Mels, list[Clip]]],
     pronounce: Callable[[str], Sequence[str]],
     work: Path,
+    out: Path,
     minutes: float,
     rate: float = 8e-4,
 ) -> dict[str, float]:
-    """Train for ``minutes`` (continuing an earlier run) and write ``work/hearing.safetensors``.
+    """Train for ``minutes`` (continuing an earlier run in ``work``) and write ``out/hearing.safetensors``.
 
     A tenth of the time goes to speech with known phone times: from random weights, CTC alone stays for very
     long where it says the commonest phones only.
@@ -276,5 +277,5 @@ def train(
         encoder, turns.batches, loss_of, work / "hearing", plan,
         evaluate=lambda module: evaluate(module, dev, pronounce),
     )  # fmt: skip
-    weights.save(encoder, "hearing", work)
+    weights.save(encoder, "hearing", out)
     return figures

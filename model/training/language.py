@@ -6,7 +6,6 @@ Run: ``python -m model.training.language --scenes S --exchanges X --speech C``.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -69,23 +68,16 @@ def perplexity(model: Ngram, sayings: Iterable[Saying], words: list[str]) -> tup
     return float(np.exp(-total / max(count, 1))), 1 - count / max(spoken, 1)
 
 
+def make(texts: Iterable[Saying], words: list[str], out: Path) -> None:
+    """Train on ``texts`` and write the model of ``words`` into ``out``."""
+    train(texts, words, general_logp(words)).save(out / "words.ngram")
+
+
 def main() -> None:
-    """Train on all texts but the held-out scenes, and write the model into the weights folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=Path, required=True, help="folder of scene files as JSON lines")
-    parser.add_argument("--exchanges", type=Path, required=True, help="folder of *.exchanges")
-    parser.add_argument("--speech", type=Path, required=True, help="folder of recorded corpora")
-    parser.add_argument("--held-out", default="w8", help="scene file that is never trained on")
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    options = parser.parse_args()
-    scenes = [path for path in sorted(options.scenes.glob("*.jsonl")) if path.stem != options.held_out]
-    texts = [
-        *wording.scenes(scenes),
-        *wording.dialogues(sorted(options.exchanges.glob("*.exchanges")), "train"),
-        *wording.transcripts(options.speech, "train"),
-    ]
-    words = list(lexicon.words())
-    train(texts, words, general_logp(words)).save(options.out / "words.ngram")
+    """Command line: the language model of the listed words into the weights folder."""
+    given = wording.options(__doc__, FOLDER)
+    texts = wording.training_texts(given.scenes, given.exchanges, given.speech, given.held_out)
+    make(texts, list(lexicon.words()), given.out)
 
 
 if __name__ == "__main__":

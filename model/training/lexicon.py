@@ -6,7 +6,6 @@ not know how they are decoded. Run: ``python -m model.training.lexicon --scenes 
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -70,31 +69,24 @@ def entries_of(
     return {word: all_ for word, all_ in listed.items() if all(all_)}
 
 
-def main() -> None:
-    """Train the letters-to-sounds model, choose the words, and write both into the weights folder."""
+def make(texts: Iterable[wording.Saying], out: Path) -> None:
+    """Train the letters-to-sounds model, choose the words, and write both into ``out``."""
     from pocketsphinx import get_model_path
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=Path, required=True, help="folder of scene files as JSON lines")
-    parser.add_argument("--exchanges", type=Path, required=True, help="folder of *.exchanges")
-    parser.add_argument("--speech", type=Path, required=True, help="folder of recorded corpora")
-    parser.add_argument("--held-out", default="w8", help="scene file that is never trained on")
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    options = parser.parse_args()
     dictionary = cmudict(Path(get_model_path("en-us/cmudict-en-us.dict")))
     entries = [(word, phones) for word, all_ in dictionary.items() for phones in all_]
     model, pairs = spelling_training.train(entries, len(CUTOFF), CUTOFF)
-    model.save(options.out / "spelling.ngram")
-    spelling.write_pairs(options.out / "spelling.txt", pairs)
-    scenes = [path for path in sorted(options.scenes.glob("*.jsonl")) if path.stem != options.held_out]
-    texts = [
-        *wording.scenes(scenes),
-        *wording.dialogues(sorted(options.exchanges.glob("*.exchanges")), "train"),
-        *wording.transcripts(options.speech, "train"),
-    ]
+    model.save(out / "spelling.ngram")
+    spelling.write_pairs(out / "spelling.txt", pairs)
     own = Counter(word for saying in texts for word in saying.words)
     listed = entries_of(choose(own, dictionary, SIZE), dictionary, spelling.Spelling(model, pairs))
-    lexicon.write(options.out / "lexicon.txt.xz", listed)
+    lexicon.write(out / "lexicon.txt.xz", listed)
+
+
+def main() -> None:
+    """Command line: words and spelling into the weights folder."""
+    given = wording.options(__doc__, FOLDER)
+    make(wording.training_texts(given.scenes, given.exchanges, given.speech, given.held_out), given.out)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,18 @@ def recorded(root: Path, out: Path, only: Iterable[str] | None = None) -> int:
     return new
 
 
+def sounds(folder: Path, out: Path) -> int:
+    """Copy all permissive sounds of one corpus, events and noise, into a cache; returns the number of new clips."""
+    new = 0
+    with CacheWriter(out) as cache:
+        for row, samples in corpora.items(folder):
+            if not cache.has(row["id"]):
+                about = {k: row[k] for k in ("id", "corpus", "split", "speaker", "emotion", "event", "licence")}
+                cache.add(samples, text=None, real=True, **about)
+                new += 1
+    return new
+
+
 def phrases_of(scenes: Iterable[dict[str, Any]], split: str) -> Iterator[dict[str, Any]]:
     """What is to be rendered for judgement scenes: one voice a scene, each phrase with its emotion."""
     voices = dev_voices() if split == "dev" else train_voices()

@@ -5,6 +5,7 @@ Knows where texts lie and how written text becomes spoken words. It does not kno
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import unicodedata
@@ -63,3 +64,21 @@ def transcripts(root: Path, split: str) -> Iterator[Saying]:
     for folder in corpora.corpora(root):
         texts = {row["text"] for row in corpora.rows(folder, split) if row["text"]}
         yield from (Saying(spoken(text), "reader", folder.name) for text in sorted(texts))
+
+
+def training_texts(folder: Path, exchanges_folder: Path, speech: Path, held_out: str = "w8") -> list[Saying]:
+    """All that words may be learned from: scenes (JSON lines) but the held-out file, exchanges, transcripts."""
+    files = [path for path in sorted(folder.glob("*.jsonl")) if path.stem != held_out]
+    told = dialogues(sorted(exchanges_folder.glob("*.exchanges")), "train")
+    return [*scenes(files), *told, *transcripts(speech, "train")]
+
+
+def options(description: str | None, out: Path) -> argparse.Namespace:
+    """The command line that both makers of words share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--scenes", type=Path, required=True, help="folder of scene files as JSON lines")
+    parser.add_argument("--exchanges", type=Path, required=True, help="folder of *.exchanges")
+    parser.add_argument("--speech", type=Path, required=True, help="folder of recorded corpora")
+    parser.add_argument("--held-out", default="w8", help="scene file that is never trained on")
+    parser.add_argument("--out", type=Path, default=out)
+    return parser.parse_args()
