@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.nano.sampling import SamplingSettings, Speaking, draw
+from model.nano.phones import INDEX
+from model.nano.sampling import LONGEST, LONGEST_PAUSE, SamplingSettings, Speaking, draw
 from model.nano.speech_decoder import SpeechDecoder, states_needed
 from model.nano.states import COMMA, END, QUESTION, STOP, SpokenWord, pause_after, states_of
 from tests.model.nano.voice_parts import DECODER, generator, sentence, shake, tiny_voice
@@ -70,7 +71,7 @@ def test_a_state_that_never_ends_is_left_in_the_end() -> None:
     count = 0
     while speaking.step() is not None:
         count += 1
-    assert count == 3 * 46  # two phones and a pause
+    assert count == LONGEST[INDEX["M"]] + LONGEST[INDEX["AY"]] + LONGEST_PAUSE
 
 
 def test_draw_respects_top_k_and_temperature() -> None:
