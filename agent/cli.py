@@ -170,9 +170,32 @@ def forget(
     memory: Annotated[str | None, typer.Option(help="Only this one (its id).")] = None,
     matching: Annotated[str | None, typer.Option(help="Only those that contain these words.")] = None,
 ) -> None:
-    """Erase memories: one, those that match, or all."""
+    """Erase one memory, those that match, or all that is kept of a person: memories, traces, checkpoints."""
+    from memory import rights
+
+    settings = _settings()
     with _store() as store:
-        print(f"{store.forget(person, id=memory, matching=matching)} forgotten")
+        if memory or matching:
+            print(f"{store.forget(person, id=memory, matching=matching)} memories forgotten")
+            return
+        traces = rights.TraceFiles(settings.home / "traces", also=[lambda session: _forget_session(settings, session)])
+        gone = rights.forget_all(store, person, [traces])
+    print(f"{gone['memories']} memories and {gone['traces']} traces forgotten")
+
+
+def _forget_session(settings: Any, session: str) -> None:
+    """Drop a session's checkpoint and recordings."""
+    from agent.graph import Graphs
+
+    async def drop() -> None:
+        graphs = Graphs(settings.home, settings.checkpoints)
+        await graphs.open()
+        await graphs.forget(session)
+        await graphs.close()
+
+    asyncio.run(drop())
+    for recording in (settings.home / "recordings").glob(f"{session}*"):
+        recording.unlink()
 
 
 @remembering.command()

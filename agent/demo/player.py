@@ -89,7 +89,7 @@ async def play(
     client = AsyncOpenAI(api_key="none", base_url=f"{address}v1")
     async with client.realtime.connect(model="poise", extra_query={"person": person}) as wire:
         wishes = {"events": "all", "judgements": "all", "persona": persona}
-        await wire.send({"type": "session.update", "session": {"type": "realtime", "poise": wishes}})  # type: ignore[misc]
+        await wire.send({"type": "session.update", "session": {"type": "realtime", "poise": wishes}})  # type: ignore[arg-type]
         start = clock.now()
         listening = asyncio.create_task(_listen(wire, talk, mouth, lambda: clock.now() - start, note))
         await _speak(wire, samples, clock, start)

@@ -39,7 +39,8 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
     """Log-mel of samples [TAIL + 160 n], the first TAIL being the past (zeros at the start) -> [n, MELS]."""
     frames = samples.unfold(0, WINDOW, HOP) * _HANN
     power = torch.fft.rfft(frames, FFT).abs().square()
-    return (power @ _FILTERS.T).clamp(min=FLOOR).log()
+    mel: torch.Tensor = (power @ _FILTERS.T).clamp(min=FLOOR).log()
+    return mel
 
 
 def normalise(mel: torch.Tensor) -> torch.Tensor:

@@ -42,9 +42,10 @@ def tensors(name: str, folder: Path | None = None) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise WeightsError(f"The weights {path} are missing.", _RESTORE)
     try:
-        return load_file(path)
+        found: dict[str, torch.Tensor] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"The weights {path} cannot be read ({error}).", _RESTORE) from error
+    return found
 
 
 def save(module: nn.Module, name: str, folder: Path) -> Path:

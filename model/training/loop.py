@@ -64,7 +64,7 @@ def run(
     saved = evaluated = spent
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
     with Progress(*columns) as bar, (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        task = bar.add_task(folder.name, total=box, completed=spent, loss="")
+        task = bar.add_task(folder.name, total=box, completed=int(spent), loss="")
         while spent < box:
             began = time.monotonic()
             for group in optimiser.param_groups:

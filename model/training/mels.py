@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from model.nano.features import FLOOR, HOP, MELS, TAIL, log_mel
 from model.training.cache import Cache, Clip
 
+Mel = NDArray[np.float32]  # [frames, MELS]
 _TOP = 2595.0 * math.log10(1.0 + 8000.0 / 700.0)
 BANDS_HZ = 700.0 * (10.0 ** (np.linspace(0.0, _TOP, MELS + 2)[1:-1] / 2595.0) - 1.0)
 
@@ -42,13 +43,14 @@ class Mels:
                 file.write(mel.numpy().astype(np.float16).tobytes())
         path.with_suffix(".tmp").replace(path)
 
-    def __getitem__(self, clip: Clip) -> NDArray[np.float32]:
+    def __getitem__(self, clip: Clip) -> Mel:
         """Log-mel [n, MELS] of one clip."""
         start, end = self._at[clip.id]
-        return self._data[start:end].astype(np.float32)
+        mel: Mel = self._data[start:end].astype(np.float32)
+        return mel
 
 
-def warp(mel: NDArray[np.float32], chance: random.Random) -> NDArray[np.float32]:
+def warp(mel: Mel, chance: random.Random) -> Mel:
     """Speed (0.88 to 1.14) and vocal-tract length (0.92 to 1.1) by interpolation along time and frequency."""
     speed, tract = chance.uniform(0.88, 1.14), chance.uniform(0.92, 1.1)
     rows = np.linspace(0, len(mel) - 1, max(int(len(mel) / speed), 4))
@@ -58,10 +60,11 @@ def warp(mel: NDArray[np.float32], chance: random.Random) -> NDArray[np.float32]
     columns = np.clip(np.arange(MELS) * tract, 0, MELS - 1)
     left = np.minimum(columns.astype(int), MELS - 2)
     part = (columns - left).astype(np.float32)
-    return (timed[:, left] * (1 - part) + timed[:, left + 1] * part).astype(np.float32)
+    warped: Mel = (timed[:, left] * (1 - part) + timed[:, left + 1] * part).astype(np.float32)
+    return warped
 
 
-def room(mel: NDArray[np.float32], chance: random.Random, strength: float = 0.25) -> NDArray[np.float32]:
+def room(mel: Mel, chance: random.Random, strength: float = 0.25) -> Mel:
     """A reverberant tail: power decays exponentially (T60 0.15 to 0.6 s), mixed under the direct sound."""
     power = np.exp(mel)
     decay = 10 ** (-6 * 0.01 / chance.uniform(0.15, 0.6))
@@ -73,35 +76,37 @@ def room(mel: NDArray[np.float32], chance: random.Random, strength: float = 0.25
     return np.log(np.maximum(power + share * late, FLOOR)).astype(np.float32)
 
 
-def gain(mel: NDArray[np.float32], decibels: float) -> NDArray[np.float32]:
+def gain(mel: Mel, decibels: float) -> Mel:
     """Change the level."""
     return mel + np.float32(decibels * math.log(10) / 10)
 
 
-def band(mel: NDArray[np.float32], low_hz: float, high_hz: float, slope_db: float = 30.0) -> NDArray[np.float32]:
+def band(mel: Mel, low_hz: float, high_hz: float, slope_db: float = 30.0) -> Mel:
     """Limit to a band; outside it the level falls by ``slope_db`` per octave."""
     octaves = np.maximum(np.log2(np.maximum(low_hz / BANDS_HZ, 1e-9)), np.log2(BANDS_HZ / high_hz)).clip(min=0)
     return (mel - (octaves * slope_db * math.log(10) / 10).astype(np.float32)).astype(np.float32)
 
 
-def mix(mel: NDArray[np.float32], noise: NDArray[np.float32], snr_db: float) -> NDArray[np.float32]:
+def mix(mel: Mel, noise: Mel, snr_db: float) -> Mel:
     """Add noise [n, MELS] (repeated or cut to length) at ``snr_db`` against the loud half of ``mel``."""
     if len(noise) == 0:
         return mel
     repeated = np.tile(noise, (math.ceil(len(mel) / len(noise)), 1))[: len(mel)]
     speech = np.sort(np.exp(mel).sum(1))[len(mel) // 2 :].mean()
     scale = speech / (np.exp(repeated).sum(1).mean() + 1e-9) / 10 ** (snr_db / 10)
-    return np.log(np.exp(mel) + scale * np.exp(repeated)).astype(np.float32)
+    mixed: Mel = np.log(np.exp(mel) + scale * np.exp(repeated)).astype(np.float32)
+    return mixed
 
 
-def hiss(frames: int, level_db: float, chance: random.Random) -> NDArray[np.float32]:
+def hiss(frames: int, level_db: float, chance: random.Random) -> Mel:
     """A room's own noise: ``frames`` of tilted noise at about ``level_db`` re full scale."""
     noise = np.random.default_rng(chance.getrandbits(32)).exponential(1.0, (frames, MELS)).astype(np.float32)
     tilt = chance.uniform(-0.06, 0.01) * np.arange(MELS, dtype=np.float32)
-    return np.log(np.maximum(noise * np.exp(tilt) * 10 ** (level_db / 10) * 20, FLOOR)).astype(np.float32)
+    found: Mel = np.log(np.maximum(noise * np.exp(tilt) * 10 ** (level_db / 10) * 20, FLOOR)).astype(np.float32)
+    return found
 
 
-def mask(mel: NDArray[np.float32], chance: random.Random) -> None:
+def mask(mel: Mel, chance: random.Random) -> None:
     """SpecAugment in place (Park et al. 2019): two frequency and two time masks."""
     for _ in range(2):
         width = chance.randint(0, 12)

@@ -124,7 +124,7 @@ def learn_feeling(said: Floats, emotions: list[str], steps: int = 120) -> Floats
     for _ in range(steps):
         loss = F.cross_entropy(x @ weight, y, weight=rare)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
     learnt: Floats = weight.detach().numpy()
     return learnt
