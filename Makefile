@@ -38,7 +38,7 @@ types: $(VENV)/installed  ## strict types
 
 train: $(VENV)/installed  ## nano's weights from data: make train DATA=folder MINUTES=120
 	$(BIN)/poise train nano --data "$(DATA)" --minutes $(MINUTES)
+	$(BIN)/poise train judge --weights training/weights
 
-bench: $(VENV)/installed  ## the measurements of docs/results.md that need no data
+bench: $(VENV)/installed  ## the measurement that needs no data; docs/results.md names the others
 	$(BIN)/python -m benchmarks.graph
-	$(BIN)/python -m benchmarks.live

@@ -34,7 +34,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--bg);ma
 margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}p{margin:.3rem 0}
 svg{width:100%;height:auto}
 .soft{color:var(--soft)}table{border-collapse:collapse;width:100%;font-size:14px}td,th{text-align:left;
-padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}td:first-child{white-space:nowrap}
 audio{width:100%;margin:.4rem 0}.key{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 .9em}
 """
 
@@ -53,7 +53,8 @@ def page(talks: Sequence[Conversation], rows: Sequence[tuple[str, str, str, str,
 
 
 def _conversation(talk: Conversation) -> str:
-    seconds = max(len(talk.user) / SAMPLE_RATE, len(talk.agent) / WIRE_RATE, 0.1)
+    judged = max((e["chunk"] + 1 for e in talk.of("poise.judgement.created")), default=0) * CHUNK_S
+    seconds = max(len(talk.user) / SAMPLE_RATE, len(talk.agent) / WIRE_RATE, judged, 0.1)
     said = [e["transcript"] for e in talk.of("conversation.item.input_audio_transcription.completed")]
     replies = [e["transcript"] for e in talk.of("response.output_audio_transcript.done")]
     words = "".join(f"<p><b>heard</b> {html.escape(t)}</p>" for t in said)
