@@ -37,7 +37,7 @@ from agent.listening import Listening
 from agent.protocols import commands as asked
 from agent.protocols.realtime import Realtime, encoded
 from agent.protocols.realtime_session import Identity
-from agent.reply import Wish
+from agent.reply import Wish, is_young_interruption
 from agent.speaking import Speaking
 from agent.vad import SileroVad, Vad
 from memory import embed, extract
@@ -194,8 +194,8 @@ class Talk(Conversation):
         if move == "take_floor" and self.auto and reply is None and self.ears.turn:
             return {"way": "take_floor"}
         if move == "yield_floor" and reply and self.may_interrupt and self.floor == Floor.BOTH:
-            young = reply.ledger.first_audio is None or self.ms() - reply.ledger.first_audio < 1200
-            if not (young and reply.wish.action == "interrupt"):  # merely running on does not end that
+            young = is_young_interruption(reply.wish.action, reply.ledger.first_audio, self.ms())
+            if not young:  # merely running on does not end that
                 return {"way": "yield_floor"}
         if move == "take_floor" or (move == "yield_floor" and reply):
             self.policy = before

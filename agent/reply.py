@@ -31,6 +31,7 @@ class Stage(StrEnum):
     FAILED = "failed"
 
 
+INTERRUPTION_HOLDS_MS = 2400.0  # after its first sound; people need a moment to fall silent, and it has a reason
 ENDS = frozenset({Stage.COMPLETED, Stage.CUT, Stage.FAILED})
 NEXT: dict[Stage, frozenset[Stage]] = {
     Stage.PLANNED: frozenset({Stage.SPEAKING, Stage.CUT, Stage.FAILED}),
@@ -91,3 +92,10 @@ class Reply:
     def is_over(self) -> bool:
         """Whether it has ended one way or another."""
         return self.stage in ENDS
+
+
+def is_young_interruption(action: str, first_audio_ms: float | None, now_ms: float) -> bool:
+    """Whether a reply is an interruption too young to be ended by the user's merely running on."""
+    if action != "interrupt":
+        return False
+    return first_audio_ms is None or now_ms - first_audio_ms < INTERRUPTION_HOLDS_MS

@@ -22,7 +22,7 @@ from agent.events import Cause, ChunkJudged, Closed, Event, UserTurnDone
 from agent.graph import Way
 from agent.listening import Listening
 from agent.parts import Parts
-from agent.reply import Wish
+from agent.reply import Wish, is_young_interruption
 from agent.speaking import Speaking
 from agent.trace import TraceWriter
 from model.interface import PoiseError, Said
@@ -30,7 +30,6 @@ from policies import policy
 from policies.situation import Action, Decision, Floor, Judgement, Persona, PolicyState, Situation
 
 QUEUE = 64  # chunks that may wait; who feeds faster has to wait too
-INTERRUPTION_HOLDS_S = 1.2  # after the first sound of an interruption the user's running on does not end it
 GOODBYE_S = 2.0  # longest wait for a turn's end when the session closes
 
 
@@ -304,8 +303,8 @@ class Session:
             self._c.set_policy(before)
         if decision.move == "yield_floor" and reply is not None:
             first = reply.ledger.first_audio
-            holds = decision_holds(reply.wish.action, first, self._c.ms())
-            if self.may_interrupt_reply and not holds and self.floor == Floor.BOTH:
+            young = is_young_interruption(reply.wish.action, first, self._c.ms())
+            if self.may_interrupt_reply and not young and self.floor == Floor.BOTH:
                 return "yield_floor"
             self._c.set_policy(before)
         return "listen"
@@ -360,10 +359,3 @@ class Session:
     def _must_be_open(self) -> None:
         if self._state != "open":
             raise SessionClosedError(f"The session {self._c.id} is not open.", "Start a new one.")
-
-
-def decision_holds(action: str, first_audio_ms: float | None, now_ms: float) -> bool:
-    """Whether an interruption is too young to be ended by the user's merely running on."""
-    if action != "interrupt":
-        return False
-    return first_audio_ms is None or now_ms - first_audio_ms < INTERRUPTION_HOLDS_S * 1000

@@ -25,6 +25,11 @@ class Thresholds:
     take_soon: float = 0.66  # probability of a turn needed right after that pause ...
     take_late: float = 0.46  # ... and after ``late_s`` of pause; linear in between
     late_s: float = 1.2
+    waits_s: float = 1.76  # pause after which a turn is taken even if the judge leans to silence ...
+    question_s: float = 0.8  # the same after a finished question, which is never left unanswered
+    sure_silence: float = 0.985  # ... unless it is this sure
+    touched: float = 0.75  # share of a boundary's words in a request from which the boundary decides ...
+    touched_s: float = 0.8  # ... after this pause
     crisis_take: float = 0.3  # probability of a turn needed when words of crisis were heard
     interrupt: float = 0.6  # probability of interrupt needed while the user still speaks
     interrupt_words: int = 4  # never interrupted before so many words
@@ -83,6 +88,16 @@ def _while_user_speaks(
             f"{action} at {take:.2f} would have needed a pause of {t.pause_s:.2f} s and {needed:.2f}.",
             judgement.evidence,
         )
+    guarded, boundary = _guarded(situation, t)
+    if guarded is not None and percept.pause_s >= t.touched_s:
+        reason = f"it asks for what the boundary {boundary!r} rules out"
+        return _decision(
+            situation, guarded, "take_floor", (reason, *judgement.evidence), "Other words, another answer."
+        )
+    if _waited_long(p, percept, scale, t):
+        reason = f"nobody has spoken for {percept.pause_s:.2f} s"
+        flip = f"A silence above {t.sure_silence:.3f} would have been kept; it was {p['silence']:.2f}."
+        return _decision(situation, action, "take_floor", (reason, *judgement.evidence), flip)
     if take < needed or p["silence"] > take + 0.25:
         later = f", or a longer pause than {percept.pause_s:.2f} s" if percept.pause_s < t.late_s else ""
         flip = f"{action} would have needed a turn at {needed:.2f} instead of {take:.2f}{later}."
@@ -93,6 +108,30 @@ def _while_user_speaks(
     reasons = (f"the user has yielded: a turn at {take:.2f} is above {needed:.2f}", *_why(action, p, situation))
     flip = f"{other} at {p[other]:.2f} would have needed more than {p[action]:.2f}; silence, a turn below {needed:.2f}."
     return _decision(situation, action, "take_floor", (*reasons, *judgement.evidence), flip)
+
+
+def _guarded(situation: Situation, t: Thresholds) -> tuple[Action | None, str]:
+    """Refuse or deflect, and the boundary that a request touches outright; (None, "") where there is none.
+
+    A crisis goes before every boundary.
+    """
+    heard = cues.words(situation.percept.transcript)
+    boundary, share = cues.nearest_boundary(situation.persona.boundaries, heard)
+    asked = cues.has_phrase(heard, cues.REQUESTS) is not None
+    if share < t.touched or not asked or crisis(situation.percept.transcript):
+        return None, ""
+    return ("deflect" if cues.STEERING.search(boundary) else "refuse"), boundary
+
+
+def _waited_long(p: dict[str, float], percept: Percept, scale: float, t: Thresholds) -> bool:
+    """True where a person who spoke to the agent has waited so long that silence would seem deaf."""
+    heard = cues.words(percept.transcript)
+    aside = percept.facing is not None and percept.facing < t.aside
+    if not heard or aside or cues.has_phrase(heard, cues.QUIET_REQUESTS) is not None:
+        return False
+    asked = cues.is_question(heard) and not cues.is_unfinished(heard)
+    waits = (t.question_s if asked else t.waits_s) * max(scale, 1.0)
+    return percept.pause_s >= waits and p["silence"] < t.sure_silence
 
 
 def _while_agent_speaks(situation: Situation, state: PolicyState, t: Thresholds) -> tuple[Decision, PolicyState]:

@@ -27,8 +27,8 @@ from model.nano.retrieval import Found, Query, blend, retrieve
 from model.nano.text import Vocabulary
 from model.nano.wording import form, join, loops, sentences, trim, words
 
-UNSURE = 0.30  # transcript confidence below which it is asked for again
-DOUBTFUL = 0.50  # below which it is asked for again unless an example fits
+UNSURE = 0.12  # transcript confidence below which it is asked for again
+DOUBTFUL = 0.25  # below which it is asked for again unless an example fits
 ENOUGH = 0.74  # score an example needs to be said
 NEAR = 0.12  # as good as the best: the LLM may choose among these
 CHOICES = 4

@@ -43,7 +43,7 @@ class Recording:
 
 RECORDINGS = (
     Recording(
-        "a plain turn", "plain.flac", "sol", Voice("flite", "awb"),
+        "a plain turn", "plain.flac", "sol", Voice("espeak", "f3"),
         (Line("I had a really long day at work and I am so tired.", "sad", 0.3),),
     ),
     Recording(
@@ -51,7 +51,7 @@ RECORDINGS = (
         (Line("So I was thinking about,", "neutral", 1.3), Line("maybe calling my brother tomorrow.", "neutral", 0.3)),
     ),
     Recording(
-        "a barge-in", "barge-in.flac", "sol", Voice("flite", "slt", rate=1.05, pitch=1.1),
+        "a barge-in", "barge-in.flac", "sol", Voice("espeak", "belinda"),
         (
             Line("Can you tell me something nice about the garden?", "happy", 2.6),
             Line("No wait, stop. I want to talk about my sister.", "neutral", 0.3),
@@ -59,7 +59,7 @@ RECORDINGS = (
     ),
     Recording(
         "a request against a boundary", "boundary.flac", "maren", Voice("espeak", "m1"),
-        (Line("Could you lend me some money until Friday?", "afraid", 0.3),),
+        (Line("Please lend me the money, just this once.", "neutral", 0.3),),
     ),
     Recording(
         "a dangerous plan", "danger.flac", "sol", Voice("flite", "awb", rate=1.05, pitch=0.92),

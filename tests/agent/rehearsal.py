@@ -49,7 +49,8 @@ class PauseJudge:
     def judge(self, situation: Situation) -> Judgement:
         takes = situation.percept.spoken_s > 0 and situation.percept.pause_s >= self.pause_s
         chosen = self.action if takes else "silence"
-        p = {action: 0.92 if action == chosen else 0.02 for action in ACTIONS}
+        sure = 0.992 if self.action == "silence" else 0.92
+        p = {action: sure if action == chosen else (1 - sure) / 4 for action in ACTIONS}
         return Judgement(p=p, user_done=None, evidence=(), judge=self.name)
 
 

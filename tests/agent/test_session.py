@@ -231,9 +231,9 @@ async def test_an_interruption_is_not_ended_by_the_users_running_on(tmp_path: Pa
         started = talk.told(ReplyStarted)[0]
         assert started.action == "interrupt"
         assert not talk.told(ReplyDone)
-        await talk.say(2)
+        await talk.say(3)
         assert talk.told(ReplyDone)[0].reason == "barge_in"
-        assert talk.told(ReplyDone)[0].at_ms - started.at_ms >= 1200
+        assert talk.told(ReplyDone)[0].at_ms - started.at_ms >= 2400
 
 
 async def test_a_turn_nobody_answers_is_closed(tmp_path: Path):

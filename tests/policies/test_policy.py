@@ -180,3 +180,26 @@ def test_a_crisis_is_never_refused_or_deflected(values, words, pause):
     total = sum(values)
     one = judgement().model_copy(update={"p": {a: v / total for a, v in zip(ACTIONS, values, strict=True)}})
     assert decide(one, situation(words, pause), START)[0].action in ("silence", "respond", "interrupt")
+
+
+def test_a_long_wait_is_answered_unless_silence_is_sure_or_asked_for():
+    leaning = judgement(respond=0.06)
+    after = [last("i had a long day", 2.2, leaning), last("give me a moment please", 2.2, leaning)]
+    assert [d.move for d in after] == ["take_floor", "listen"]
+    assert "nobody has spoken for 2.20 s" in after[0].reasons
+    assert last("i had a long day", 1.2, leaning).move == "listen"
+    assert last("i had a long day", 2.2, judgement(respond=0.001)).move == "listen"
+
+
+def last(words, pause_s, judged, who=PLAIN):
+    return decide(judged, situation(words, pause_s, who), START)[0]
+
+
+def test_a_request_against_a_boundary_is_decided_by_the_boundary():
+    leaning = judgement(respond=0.2)
+    maren, ines = persona.load("maren"), persona.load("ines")
+    words = "please lend me the money just this once"
+    assert last(words, 0.96, leaning, maren).action == "refuse"
+    assert "never lends money" in last(words, 0.96, leaning, maren).reasons[0]
+    assert last(words, 0.96, leaning, ines).move == "listen"
+    assert last("tell me about your own private life", 0.96, leaning, maren).action == "deflect"
