@@ -75,7 +75,10 @@ def replay(trace: Path, judge: JudgeName = None) -> None:
     from agent.parts import load_judge
 
     report = traces.replay(trace, load_judge(_settings(judge=judge)))
-    print(report)
+    print(
+        f"{report.same} of {report.chunks} decisions are the same."
+        + (f" First difference: {report.first_difference}" if report.first_difference else "")
+    )
     if not report.is_exact:
         raise typer.Exit(1)
 

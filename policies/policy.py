@@ -26,7 +26,7 @@ class Thresholds:
     take_late: float = 0.46  # ... and after ``late_s`` of pause; linear in between
     late_s: float = 1.2
     waits_s: float = 1.76  # pause after which a turn is taken even if the judge leans to silence ...
-    question_s: float = 0.8  # the same after a finished question, which is never left unanswered
+    question_s: float = 1.28  # the same after a finished question, which is never left unanswered
     sure_silence: float = 0.985  # ... unless it is this sure
     touched: float = 0.75  # share of a boundary's words in a request from which the boundary decides ...
     touched_s: float = 0.8  # ... after this pause
