@@ -27,7 +27,7 @@ from agent.demo.player import Conversation, play
 from agent.parts import build
 from agent.server import Server
 from model.training import corpora
-from model.training.hearing import edit_distance
+from model.training.edits import edit_distance
 from model.training.prepare import spoken
 
 KINDS = {

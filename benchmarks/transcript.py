@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from model.interface import CHUNK_SAMPLES, SAMPLE_RATE, Chunk
 from model.nano.listening import Ears
 from model.training.cache import Cache, Clip
-from model.training.search import word_errors
+from model.training.edits import edit_distance
 from model.training.wording import spoken
 
 SILENCE = 5  # chunks after a clip, as after any turn
@@ -103,13 +103,13 @@ def run(source: str, limit: int, ears: Ears, sphinx: Sphinx | None, show: bool) 
     for clip in chosen:
         reference, samples = spoken(clip.text or ""), cache.samples(clip)
         heard, confidence = nano(ears, samples, tally)
-        errors = word_errors(reference, heard)
+        errors = edit_distance(reference, heard)
         tally.words += len(reference)
         tally.nano += errors
         tally.unlisted += sum(word not in listed for word in reference)
         tally.confidence.append((confidence or 0.0, 1 - min(1.0, errors / max(len(reference), 1))))
         other = sphinx.words(samples) if sphinx else []
-        tally.pocketsphinx += word_errors(reference, other)
+        tally.pocketsphinx += edit_distance(reference, other)
         if show:
             sys.stdout.write(f"= {' '.join(reference)}\nn {' '.join(heard)}\np {' '.join(other)}\n")
     return tally

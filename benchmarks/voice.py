@@ -28,8 +28,8 @@ from model.nano.token2wav import Token2Wav
 from model.nano.units import UNIT_SAMPLES, UnitEncoder
 from model.nano.voice import ENCODER, Voice, spoken_words
 from model.training import exchanges
+from model.training.edits import edit_distance
 from model.training.flite import Flite
-from model.training.hearing import edit_distance
 from model.training.prepare import spoken
 from model.training.voice_data import LEVEL, Line, frames_of, lines_of, speakable
 from model.training.voices import DELIVERIES as PROSODY

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from model.nano.features import FLOOR, MELS
 from model.nano.hearing import Encoder
 from model.training import mels
 from model.training.cache import Clip
+from model.training.edits import edit_distance
 from model.training.loop import Plan, run
 from model.training.mels import Mels
 
@@ -213,16 +213,6 @@ def _segment_losses(
     return tuple(torch.stack(part).mean() for part in (emotion, facing, complete))  # type: ignore[return-value]
 
 
-def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
-    """Levenshtein distance of two sequences."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
-
-
 def greedy(logp: torch.Tensor) -> list[int]:
     """Best path of CTC log-probabilities [T, phones], repeats and blanks removed."""
     best = torch.unique_consecutive(logp.argmax(dim=-1)).tolist()
@@ -239,9 +229,7 @@ def evaluate(
         wrong = total = right = labelled = 0
         for clip in clips:
             mel = source[clip]
-            padded = np.full((-(-(len(mel) + 32) // 16) * 16, MELS), np.log(FLOOR), np.float32)
-            padded[: len(mel)] = mel
-            heard = encoder(torch.from_numpy(padded)[None])
+            heard = encoder(torch.from_numpy(mels.padded(mel, 32))[None])
             truth = [i for word in (clip.text or "").split() for i in phones.indices(list(pronounce(word)))]
             wrong += edit_distance(truth, greedy(heard.logp[0]))
             total += len(truth)

@@ -50,6 +50,13 @@ class Mels:
         return mel
 
 
+def padded(mel: Mel, room: int) -> Mel:
+    """``mel`` with at least ``room`` frames of silence behind it, up to a whole number of 160 ms chunks."""
+    whole: Mel = np.full((-(-(len(mel) + room) // 16) * 16, MELS), np.log(FLOOR), np.float32)
+    whole[: len(mel)] = mel
+    return whole
+
+
 def warp(mel: Mel, chance: random.Random) -> Mel:
     """Speed (0.88 to 1.14) and vocal-tract length (0.92 to 1.1) by interpolation along time and frequency."""
     speed, tract = chance.uniform(0.88, 1.14), chance.uniform(0.92, 1.1)

@@ -16,9 +16,8 @@ import numpy as np
 import torch
 
 from model.nano import weights
-from model.nano.features import FLOOR, MELS
 from model.nano.hearing import Encoder
-from model.training.mels import Mels
+from model.training.mels import Mels, padded
 
 
 @torch.inference_mode()
@@ -29,9 +28,7 @@ def dump(encoder: Encoder, source: Mels, out: Path, split: str, corpus: str | No
     found: dict[str, Any] = {}
     for number, clip in enumerate(clips):
         mel = source[clip]
-        padded = np.full((-(-(len(mel) + 64) // 16) * 16, MELS), np.log(FLOOR), np.float32)
-        padded[: len(mel)] = mel
-        heard = encoder(torch.from_numpy(padded)[None])
+        heard = encoder(torch.from_numpy(padded(mel, 64))[None])
         found[f"logp_{number}"] = heard.logp[0].numpy().astype(np.float16)
         found[f"text_{number}"], found[f"id_{number}"] = clip.text, clip.id
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -40,31 +40,25 @@ def dev_voices() -> list[Voice]:
     return [Voice("espeak", name, accent, 1.0, 1.0) for name in DEV_VARIANTS for accent in ("en-us", "en-gb")]
 
 
-def recorded(root: Path, out: Path, only: Iterable[str] | None = None) -> int:
+def recorded(root: Path, out: Path) -> int:
     """Copy all permissive recorded speech under ``root`` into one cache; returns the number of new clips."""
-    new = 0
     with CacheWriter(out) as cache:
-        for folder in corpora.corpora(root):
-            if only is not None and folder.name not in only:
-                continue
-            for row, samples in corpora.items(folder):
-                if cache.has(row["id"]):
-                    continue
-                about = {k: row[k] for k in ("id", "corpus", "split", "speaker", "emotion", "event", "licence")}
-                cache.add(samples, text=spoken(row["text"]) if row["text"] else None, real=True, **about)
-                new += 1
-    return new
+        return sum(_copied(folder, cache) for folder in corpora.corpora(root))
 
 
 def sounds(folder: Path, out: Path) -> int:
     """Copy all permissive sounds of one corpus, events and noise, into a cache; returns the number of new clips."""
-    new = 0
     with CacheWriter(out) as cache:
-        for row, samples in corpora.items(folder):
-            if not cache.has(row["id"]):
-                about = {k: row[k] for k in ("id", "corpus", "split", "speaker", "emotion", "event", "licence")}
-                cache.add(samples, text=None, real=True, **about)
-                new += 1
+        return _copied(folder, cache)
+
+
+def _copied(folder: Path, cache: CacheWriter) -> int:
+    new = 0
+    for row, samples in corpora.items(folder):
+        if not cache.has(row["id"]):
+            about = {k: row[k] for k in ("id", "corpus", "split", "speaker", "emotion", "event", "licence")}
+            cache.add(samples, text=spoken(row["text"]) if row["text"] else None, real=True, **about)
+            new += 1
     return new
 
 

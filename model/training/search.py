@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from model.nano.decoder import Decoder, Search
 from model.nano.vocabulary import Vocabulary
+from model.training.edits import edit_distance
 from model.training.wording import spoken
 
 GRID = {
@@ -27,16 +28,6 @@ GRID = {
     "outlook": (0.3, 0.6, 1.0),
 }
 Clip = tuple[NDArray[np.float32], tuple[str, ...]]  # ln posteriors [frames, 40], words
-
-
-def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
-    """Least number of words to insert, delete or replace (Levenshtein distance)."""
-    row = list(range(len(heard) + 1))
-    for number, word in enumerate(reference, 1):
-        corner, row[0] = row[0], number
-        for place, other in enumerate(heard, 1):
-            corner, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, corner + (word != other))
-    return row[-1]
 
 
 def read(path: Path, limit: int) -> list[Clip]:
@@ -53,7 +44,7 @@ def error_rate(clips: Iterable[Clip], words: Vocabulary, search: Search) -> floa
         decoder.reset()
         decoder.step(logp)
         found = decoder.transcript()
-        errors += word_errors(reference, [*found.stable.split(), *found.tentative.split()])
+        errors += edit_distance(reference, [*found.stable.split(), *found.tentative.split()])
         count += len(reference)
     return errors / max(count, 1)
 

@@ -10,6 +10,7 @@ from model.nano.decoder import Search
 from model.nano.phones import BLANK, COUNT, indices
 from model.nano.vocabulary import Vocabulary
 from model.training import search
+from model.training.edits import edit_distance
 from model.training.ngram import Recipe, estimate
 
 
@@ -18,7 +19,7 @@ from model.training.ngram import Recipe, estimate
     [("a b c", "a b c", 0), ("a b c", "a c", 1), ("a b", "a x b", 1), ("a b", "b a", 2), ("", "a", 1), ("a b", "", 2)],
 )
 def test_word_errors_are_least_edits(reference: str, heard: str, errors: int) -> None:
-    assert search.word_errors(reference.split(), heard.split()) == errors
+    assert edit_distance(reference.split(), heard.split()) == errors
 
 
 def tiny() -> Vocabulary:
