@@ -18,9 +18,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 evaluating = typer.Typer(no_args_is_help=True, help="Measure a part of Poise.")
 training = typer.Typer(no_args_is_help=True, help="Train weights by our recipe.")
 remembering = typer.Typer(no_args_is_help=True, help="See, mend and erase what is remembered of a person.")
+modelling = typer.Typer(no_args_is_help=True, help="Look at the checkpoint of a large engine.")
 app.add_typer(evaluating, name="eval")
 app.add_typer(training, name="train")
 app.add_typer(remembering, name="memory")
+app.add_typer(modelling, name="model")
 
 Engine = Annotated[str | None, typer.Option(help="Speech model, see POISE_ENGINE.")]
 JudgeName = Annotated[str | None, typer.Option(help="tuned, rules or timeout.")]
@@ -41,12 +43,15 @@ def serve(
     token: Annotated[str | None, typer.Option(help="What clients must show; better given as POISE_TOKEN.")] = None,
     persona: Persona = None,
     engine: Engine = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint of that engine: folder or hub id.")] = None,
+    decoder: Annotated[str | None, typer.Option(help="Its token decoder, where that is kept apart.")] = None,
     judge: JudgeName = None,
 ) -> None:
     """Serve /v1/realtime and the web page until Ctrl-C."""
     from agent import server
 
-    server.run(_settings(host=host, port=port, token=token, persona=persona, engine=engine, judge=judge))
+    given = {"host": host, "port": port, "token": token, "persona": persona, "judge": judge}
+    server.run(_settings(engine=engine, model=model, decoder=decoder, **given))
 
 
 @app.command()
@@ -148,6 +153,23 @@ def train_judge(
     from agent import schooling
 
     schooling.run(work / "cache", work / "judge", out, minutes, weights=weights)
+
+
+@modelling.command()
+def check(
+    source: Annotated[str, typer.Argument(help="Folder or hub id of an OpenS2S checkpoint.")],
+    decoder: Annotated[str | None, typer.Option(help="Folder or hub id of its token decoder.")] = None,
+    device: Annotated[str, typer.Option(help="Where to load it; auto takes a GPU if there is one.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
+    load: Annotated[bool, typer.Option("--load/--no-load", help="Load it, or only look at names and shapes.")] = True,
+) -> None:
+    """Say what is in a checkpoint, what is missing, and whether it loads."""
+    from model.opens2s import check as checking
+
+    report = checking.check(source, decoder, device=device, dtype=dtype, load=load, progress=True)
+    print(checking.show(report))
+    if not report.usable:
+        raise typer.Exit(1)
 
 
 @remembering.command("list")

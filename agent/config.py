@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 import yaml
@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     token: str | None = Field(None, min_length=8)  # what clients must show
     allowed_origins: tuple[str, ...] = ()  # web pages from elsewhere that may connect, e.g. https://example.org
     engine: str = "nano"  # name of a speech model (entry points poise.engines)
+    model: str | None = None  # checkpoint of that speech model, folder or hub id; nano has its own
+    decoder: str | None = None  # its token decoder, where that is kept apart
+    device: str = "auto"  # where that model runs: auto, cpu, cuda, cuda:1 ...
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # of its weights
+    thinking: Literal["none", "tags", "natural"] = "none"  # what it does before it speaks
     judge: str = "tuned"  # name of a judge (entry points poise.judges)
     persona: str = "maren"  # name or path of the persona a session begins with
     memory: bool = True  # remember facts across sessions

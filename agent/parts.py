@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from agent.clock import Clock, RealClock
 from agent.config import Settings
@@ -62,6 +62,14 @@ class Remembering(Protocol):
         """Let go of the files."""
 
 
+@runtime_checkable
+class Closing(Protocol):
+    """A speech model that holds threads or memory to be let go of."""
+
+    def close(self) -> None:
+        """Let go; no session is open any more."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """Everything that is loaded once."""
@@ -81,6 +89,8 @@ class Parts:
         self.remembering.shutdown(wait=True)
         if self.memory is not None:
             self.memory.close()
+        if isinstance(self.model, Closing):
+            self.model.close()
 
 
 def build(settings: Settings, clock: Clock | None = None) -> Parts:
@@ -92,8 +102,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Parts:
     embed = _embed() if settings.memory or settings.engine == "nano" else None
     return assemble(
         settings,
-        model=_loaded("engine", "poise.engines", settings.engine, ENGINES, embed),
-        judge=_loaded("judge", "poise.judges", settings.judge, JUDGES, embed),
+        model=_loaded("engine", "poise.engines", settings.engine, ENGINES, _given(settings, embed)),
+        judge=_loaded("judge", "poise.judges", settings.judge, JUDGES, _given(settings, embed)),
         memory=_memory(settings, embed, clock or RealClock()) if settings.memory and embed else None,
         vad=SileroVad(),
     )
@@ -114,7 +124,20 @@ def assemble(
     )
 
 
-def _loaded(what: str, group: str, name: str, known: dict[str, str], embed: TextEncoder | None) -> Any:
+def _given(settings: Settings, embed: TextEncoder | None) -> dict[str, Any]:
+    """What a part may ask for, by the names of its loader's parameters."""
+    return {
+        "embed": embed,
+        "model": settings.model,
+        "decoder": settings.decoder,
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "thinking": settings.thinking,
+        "sessions": settings.max_sessions,
+    }
+
+
+def _loaded(what: str, group: str, name: str, known: dict[str, str], given: dict[str, Any]) -> Any:
     # Our own are listed here as well, so that a checkout works without being installed.
     found = {point.name: point.value for point in entry_points(group=group)} | known
     if name not in found:
@@ -124,7 +147,8 @@ def _loaded(what: str, group: str, name: str, known: dict[str, str], embed: Text
         load: Callable[..., Any] = getattr(importlib.import_module(module), function)
     except ImportError as error:
         raise UnknownPartError(f"The {what} {name!r} cannot be imported: {error}.", "Install what it needs.") from None
-    return load(embed=embed) if "embed" in inspect.signature(load).parameters else load()
+    wants = inspect.signature(load).parameters
+    return load(**{name: value for name, value in given.items() if name in wants})
 
 
 def _embed() -> TextEncoder:
@@ -142,13 +166,13 @@ def _memory(settings: Settings, embed: TextEncoder, clock: Clock) -> MemoryStore
 
 def load_judge(settings: Settings) -> Judge:
     """The judge alone, by the settings' name. Raises PoiseError where it is unknown or cannot be loaded."""
-    judge: Judge = _loaded("judge", "poise.judges", settings.judge, JUDGES, _embed())
+    judge: Judge = _loaded("judge", "poise.judges", settings.judge, JUDGES, _given(settings, _embed()))
     return judge
 
 
 def load_engine(settings: Settings) -> SpeechModel:
     """The speech model alone, by the settings' name. Raises PoiseError as above."""
-    model: SpeechModel = _loaded("engine", "poise.engines", settings.engine, ENGINES, _embed())
+    model: SpeechModel = _loaded("engine", "poise.engines", settings.engine, ENGINES, _given(settings, _embed()))
     return model
 
 

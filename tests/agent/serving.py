@@ -17,6 +17,7 @@ from agent.config import Settings
 from agent.parts import assemble
 from agent.server import Server
 from agent.vad import SileroVad
+from model.interface import SpeechModel
 from policies.judge import timeout
 
 from .tiny_engine import TinyModel
@@ -26,10 +27,12 @@ LIMIT_S = 60.0  # of patience on a busy machine; nothing here takes more than a 
 
 
 @asynccontextmanager
-async def serving(home: Path, words: str = "one two three four five six", **given: Any) -> AsyncIterator[Server]:
+async def serving(
+    home: Path, words: str = "one two three four five six", model: SpeechModel | None = None, **given: Any
+) -> AsyncIterator[Server]:
     """A server that listens, and is gone afterwards."""
     settings = Settings.load(home=home, port=0, memory=False, checkpoints="memory", **given)
-    parts = assemble(settings, model=TinyModel(words), judge=timeout.load(), vad=SileroVad())
+    parts = assemble(settings, model=model or TinyModel(words), judge=timeout.load(), vad=SileroVad())
     server = Server(settings, parts)
     await server.start()
     try:

@@ -33,7 +33,9 @@ class Case:
     def check(self, name: str, found: torch.Tensor, kind: str = "atol") -> None:
         """Compare with the recorded output ``name``: equal where the case says so, else within its tolerance."""
         wanted = self.outputs[name]
-        assert tuple(found.shape) == tuple(wanted.shape), f"{name}: shape {tuple(found.shape)}, not {tuple(wanted.shape)}"
+        assert tuple(found.shape) == tuple(wanted.shape), (
+            f"{name}: shape {tuple(found.shape)}, not {tuple(wanted.shape)}"
+        )
         if name in self.meta["exact"]:
             assert torch.equal(found.to(wanted.dtype), wanted), f"{self.name}: {name} differs"
             return

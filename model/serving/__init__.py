@@ -1,0 +1,1 @@
+"""What the engine of many sessions is made of: caches in lanes, batched steps, hearing, replies as streams."""
