@@ -82,10 +82,10 @@ class ReplyStream:
 
     # -- words ----------------------------------------------------------------------------------------------
 
-    def wants_text(self, rounds_ahead: int) -> bool:
-        """Words are to be sampled now: not too far ahead of the units."""
-        ahead = self.units_done or len(self.states) < self.ratio[0] * (1 + rounds_ahead)
-        return not self.text_done and ahead
+    def wants_text(self) -> bool:
+        """A word is to be sampled now: units wait for it, or sound is there and it can be made in passing."""
+        needed = self.units_done or len(self.states) < self.ratio[0]
+        return not self.text_done and needed and (self.voiced > 0 or self.round_left < 1)
 
     def text_uniform(self) -> float:
         """The next random number of this reply's words, in 0..1."""

@@ -31,7 +31,6 @@ class Vocabulary:
     unit_ends: tuple[int, ...]
 
 
-ROUNDS_AHEAD = 1  # rounds of words sampled before their units
 SECONDS_AHEAD = 5.0  # of sound made and not yet taken, after which a reply rests
 
 
@@ -74,7 +73,7 @@ class Speaking:
 
     def step_text(self) -> bool:
         """Sample one more word of every reply that wants one. False if none does."""
-        busy = [s for s in self._live() if s.wants_text(ROUNDS_AHEAD)]
+        busy = [s for s in self._live() if s.wants_text()]
         if not busy:
             return False
         rows = [Row(s.text_lane, s.text_seen, self._text.embed(s.text[-1:])) for s in busy]
