@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.captured import Captured
 from model.interface import PoiseError
-from model.serving.graphs import Captured
 
 BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64)  # rows of a recorded step; a batch is filled up to the next of these
+RECORDED = 512  # inputs of a step up to which it is worth recording
 SMALLEST_SPAN = 256  # tokens of a lane a step looks at, doubled until it is enough
 
 
@@ -54,7 +55,7 @@ class Lanes:
         self._cache = torch.zeros(shape, device=weight.device, dtype=weight.dtype)
         self._free = list(range(count))[::-1]
         self._fill = weight.device.type == "cuda" if fill_batches is None else fill_batches
-        self._body = Captured(self._forward)
+        self._body = Captured(self._forward, RECORDED * weight.shape[1])
 
     @property
     def free(self) -> int:
@@ -107,13 +108,17 @@ class Lanes:
         for number, row in enumerate(rows):
             self._mark(marks[number], row, width)
             inputs[number, : len(row.inputs)] = row.inputs
-        states = self._body((self._span(span),), inputs, torch.from_numpy(marks).to(inputs.device))
+        # A single lane can be looked at in place; which one it is must not be part of a recording.
+        alone = (rows[0].lane,) if many == 1 and not self._fill else ()
+        states = self._body((self._span(span), *alone), inputs, torch.from_numpy(marks).to(inputs.device))
         return [states[number, : len(row.inputs)] for number, row in enumerate(rows)]
 
     def _width(self, needed: int) -> int:
         return 1 << (needed - 1).bit_length() if self._fill else needed
 
     def _span(self, needed: int) -> int:
+        if not self._fill:
+            return needed
         span = SMALLEST_SPAN
         while span < needed:
             span *= 2
@@ -133,10 +138,14 @@ class Lanes:
         marks[-2:] = row.lane, shared
 
     def _forward(self, key: tuple[int, ...], x: Tensor, marks: Tensor) -> Tensor:
-        """States [B, n, dim] of inputs ``x``; the first ``key[0]`` tokens of each lane are looked at."""
+        """States [B, n, dim] of inputs ``x``; the first ``key[0]`` tokens of each lane are looked at.
+
+        With ``key[1]`` all rows are of that lane.
+        """
         span, width = key[0], x.shape[1]
         place, position, own = marks[:, :-2].unflatten(1, (3, width)).unbind(1)
         lane, shared = marks[:, -2], marks[:, -1]
+        seen = slice(key[1], key[1] + 1) if len(key) > 1 else lane
         at = torch.arange(span, device=x.device)
         sees = (at <= place[..., None]) & ((at < shared[:, None, None]) | (at >= own[..., None]))
         mask = sees[:, None, None].expand(-1, 1, self.heads // self.kv_heads, -1, -1).flatten(2, 3)
@@ -144,24 +153,32 @@ class Lanes:
         cos, sin = body.rotary_emb(x, position)  # type: ignore[operator]
         turn = cos[:, :, None], sin[:, :, None]
         for number, layer in enumerate(body.layers):  # type: ignore[arg-type]
-            x = x + self._attend(layer.self_attn, layer.input_layernorm(x), number, lane, place, turn, mask)
+            x = x + self._attend(layer.self_attn, layer.input_layernorm(x), number, (lane, place), seen, turn, mask)
             x = x + layer.mlp(layer.post_attention_layernorm(x))
         final: Tensor = body.norm(x)  # type: ignore[operator]
         return final
 
     def _attend(
-        self, block: Any, x: Tensor, layer: int, lane: Tensor, place: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor
+        self,
+        block: Any,
+        x: Tensor,
+        layer: int,
+        where: tuple[Tensor, Tensor],
+        seen: Tensor | slice,
+        turn: tuple[Tensor, Tensor],
+        mask: Tensor,
     ) -> Tensor:
         batch, width, _ = x.shape
         q = _rotate(block.q_norm(block.q_proj(x).view(batch, width, self.heads, self.size)), turn)
         k = _rotate(block.k_norm(block.k_proj(x).view(batch, width, self.kv_heads, self.size)), turn)
         v = block.v_proj(x).view(batch, width, self.kv_heads, self.size)
         keys, values = self._cache[layer]
-        keys[lane[:, None], :, place], values[lane[:, None], :, place] = k, v
-        span = mask.shape[-1]
+        lane, place = where[0][:, None], where[1]
+        keys[lane, :, place], values[lane, :, place] = k, v
+        keys, values = keys[:, :, : mask.shape[-1]][seen], values[:, :, : mask.shape[-1]][seen]
         # Queries that share a key-value head stand side by side as positions: nothing is repeated.
         grouped = q.unflatten(2, (self.kv_heads, -1)).permute(0, 2, 3, 1, 4).flatten(2, 3)
-        mixed = F.scaled_dot_product_attention(grouped, keys[:, :, :span][lane], values[:, :, :span][lane], mask)
+        mixed = F.scaled_dot_product_attention(grouped, keys, values, mask)
         mixed = mixed.unflatten(2, (-1, width)).permute(0, 3, 1, 2, 4).flatten(2)
         out: Tensor = block.o_proj(mixed)
         return out

@@ -6,6 +6,7 @@ Optimal-transport conditional flow matching (Lipman et al. 2023), as CosyVoice u
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -40,12 +41,21 @@ class ConditionalCfm(nn.Module):
         self.estimator = Estimator(config.estimator, compat)
 
     def forward(
-        self, z: Tensor, mu: Tensor, spks: Tensor, cond: Tensor, mask: Tensor | None = None, steps: int = 10
+        self,
+        z: Tensor,
+        mu: Tensor,
+        spks: Tensor,
+        cond: Tensor,
+        mask: Tensor | None = None,
+        steps: int = 10,
+        estimate: Callable[..., Tensor] | None = None,
     ) -> Tensor:
         """Noise z, units mu, known mel cond [B, mel, T], speaker spks [B, mel], mask [B, 1, T] -> mel [B, mel, T].
 
         Per step x += dt ((1 + g) v - g u), v the conditioned direction and u the bare one, as one batch.
+        ``estimate`` stands for the estimator, where a call of it is to be done differently.
         """
+        estimate = estimate or self.estimator
         guidance, x = self.params.inference_cfg_rate, z
         if guidance > 0:
             mu, spks, cond = (torch.cat((tensor, torch.zeros_like(tensor))) for tensor in (mu, spks, cond))
@@ -53,10 +63,10 @@ class ConditionalCfm(nn.Module):
         for time, width in time_grid(steps, self.params.t_scheduler):
             t = torch.full((1,), time, device=z.device)
             if guidance > 0:
-                bound, free = self.estimator(torch.cat((x, x)), mask, mu, t, spks, cond).chunk(2)
+                bound, free = estimate(torch.cat((x, x)), mask, mu, t, spks, cond).chunk(2)
                 direction = (1.0 + guidance) * bound - guidance * free
             else:
-                direction = self.estimator(x, mask, mu, t, spks, cond)
+                direction = estimate(x, mask, mu, t, spks, cond)
             x = x + width * direction
         return x
 

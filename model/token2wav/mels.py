@@ -16,12 +16,14 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.captured import Captured
 from model.interface import Record
 from model.token2wav.errors import StreamError
 from model.token2wav.flow import Flow
 from model.token2wav.tapes import Noise, Track
 
 _NOISE_PORTION = 64  # frames drawn at once
+RECORDED = 1 << 22  # numbers of mel in a call of the U-Net up to which it is worth recording
 
 
 class StreamOptions(Record):
@@ -76,6 +78,7 @@ class StreamingFlow:
         self._flow, self._options = flow, options
         self._pace, block = flow.config.frames_per_unit, flow.config.block_size
         self._longest = block * max(options.longest_units // block, 1)
+        self._recorded = Captured(lambda _, x, *rest: flow.decoder.estimator(x, None, *rest), RECORDED)
         self._first = min(block * math.ceil((options.first_units or block) / block), self._longest)
         halvings = len(flow.config.decoder.estimator.channels) - 1
         self._grid: int = 2**halvings  # frames that are one at the U-Net's deepest level
@@ -110,6 +113,10 @@ class StreamingFlow:
         for stream in streams:
             self._forget(stream)
         return found
+
+    def _estimate(self, x: Tensor, mask: Tensor | None, *rest: Tensor) -> Tensor:
+        assert mask is None, "windows of one batch are equally long"
+        return self._recorded((), x, *rest)
 
     def _window(self, stream: MelStream) -> tuple[int, int]:
         """First and last frame of the stream's next block, both on the U-Net's grid as it would lie in one go.

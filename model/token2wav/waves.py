@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.captured import Captured
 from model.token2wav.hift import Hift
 from model.token2wav.reach import F0_REACH, trunk_reach
 from model.token2wav.tapes import Noise, Track
 
 _NOISE_PORTION = 8  # frames drawn at once
+RECORDED = 1 << 20  # numbers of mel in a call up to which it is worth recording
 
 
 class SoundStream:
@@ -58,6 +60,7 @@ class StreamingVocoder:
 
     def __init__(self, vocoder: Hift) -> None:
         self._vocoder, self._hop, self._reach = vocoder, vocoder.config.hop, trunk_reach(vocoder.config)
+        self._decode = Captured(lambda _, mel, source: vocoder.decode(mel, source), RECORDED)
 
     def advance(self, jobs: Sequence[tuple[SoundStream, Tensor, bool]]) -> list[Tensor]:
         """Streams, their next mel [1, bins, n], and whether it is their last -> the sound [samples] this completes."""
@@ -96,7 +99,7 @@ class StreamingVocoder:
         _, first, last = spans[0].shape
         mel = torch.cat([span.stream.mel.between(span.start, span.end) for span in spans])
         source = [span.stream.source.between(span.start * self._hop, span.end * self._hop) for span in spans]
-        wave = self._vocoder.decode(mel, torch.cat(source))
+        wave = self._decode((), mel, torch.cat(source))
         for span in spans:
             span.stream.given = span.last
         return wave[:, first * self._hop : last * self._hop]

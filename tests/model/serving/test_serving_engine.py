@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.engine import Engine, EngineError, EngineOptions, Plan
+from model.engine import Engine, EngineError
 from model.opens2s.engine import emotion_slot
 from model.opens2s.generation import Limits as Budget
 from model.opens2s.generation import generate
 from model.opens2s.prompting import Clip, Message, PromptError, Renderer
 from model.opens2s.sampling import Sampling
 from model.opens2s.splice import Batch
+from model.serving.core import EngineOptions, Plan
 from model.serving.lanes import LanesError
 from model.serving.replies import Limits
 from model.token2wav.stream import StreamOptions
