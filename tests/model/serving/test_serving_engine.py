@@ -310,3 +310,23 @@ def test_text_goes_on_when_units_are_used_up():
         assert blocks[-1].truncated
         assert blocks[-1].text_done
         assert len(blocks[-1].text) > 12 // 2
+
+
+def test_sound_waits_neither_for_the_text_nor_for_the_end():
+    with engine(limits=Limits(text=60, units=100)) as running:
+        talk = running.enter(3)
+        turn(running, talk)
+        first = next(running.reply(talk, PLAN))
+    assert len(first.units) < 24, "the published worker's first block"
+    assert not first.text_done
+    assert len(first.text) <= 3 * 4, "two rounds of words are enough for it"
+
+
+@pytest.mark.parametrize("units", [1, 9, 24, 48])
+def test_short_replies_and_whole_blocks_lose_nothing(units):
+    with engine(GREEDY, limits=Limits(text=2, units=units)) as running:
+        talk = running.enter(3)
+        turn(running, talk)
+        found, pcm, _ = spoken(running.reply(talk, PLAN))
+        assert len(pcm) == running._core._waves.sample_at(len(found))
+        assert len(found) <= units
