@@ -159,7 +159,7 @@ class Core:
             if talk.held != before.symbols:
                 fill(self._text, talk.lane, talk.held, before)
             sound = frames[id(talk)][-self.options.heard_frames :]
-            asks[id(talk)] = Ask(talk.lane, len(talk.held), torch.cat([sound, close]), self._slots)
+            asks[id(talk)] = Ask(talk.lane, len(talk.held), torch.cat([sound.to(close), close]), self._slots)
         return dict(zip(asks, ask(self._text, list(asks.values())), strict=True))
 
     def forget_turn(self, talk: Talk, keep: int) -> None:

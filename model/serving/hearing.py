@@ -72,6 +72,7 @@ class Hearing:
         self._encoder, self._adapter = model.audio_encoder_model, model.audio_adapter
         weight = next(self._encoder.parameters())
         self._device, self._dtype = weight.device, weight.dtype
+        self._adapted_on = self._adapter.fc2.weight.device
 
     def encode(self, turns: Sequence[TurnAudio], exact: bool) -> list[Tensor]:
         """Frames [n, hidden size of the language model] of each turn so far; none where too little was heard."""
@@ -130,9 +131,9 @@ class Hearing:
         heard = [row for row in states if row is not None and len(row)]
         if not heard:
             size = self._adapter.fc2.out_features
-            return [torch.zeros(0, size, device=self._device, dtype=self._dtype) for _ in states]
-        lengths = torch.tensor([len(row) for row in heard], device=self._device)
-        padded = torch.nn.utils.rnn.pad_sequence(heard, batch_first=True)
+            return [torch.zeros(0, size, device=self._adapted_on, dtype=self._dtype) for _ in states]
+        lengths = torch.tensor([len(row) for row in heard], device=self._adapted_on)
+        padded = torch.nn.utils.rnn.pad_sequence(heard, batch_first=True).to(self._adapted_on)
         frames, counts = self._adapter(padded, lengths)
         rows = iter([row[:count] for row, count in zip(frames, counts.tolist(), strict=True)])
         empty = frames.new_zeros(0, frames.shape[-1])

@@ -55,7 +55,7 @@ class Laid:
                 continue
             number, first = divmod(-tail[at] - SYMBOL, LONGEST_CLIP)
             rows = frames[number][first : first + len(tail) - at]
-            inputs[at : at + len(rows)] = rows.to(inputs.dtype)
+            inputs[at : at + len(rows)] = rows.to(inputs)
             at += len(rows)
         return inputs
 
@@ -93,6 +93,7 @@ class Talk:
     thought: Thought | None = None
     reply: ReplyStream | None = None
     counted: int = 0  # clips and replies so far, for numbers of their own
+    _before: tuple[tuple[str, int, int], Laid] | None = None  # what was said when the prompt was laid out last
 
     def number(self) -> int:
         """A number not given before in this session."""
@@ -127,11 +128,14 @@ class Talk:
         return self._laid(renderer, messages, room, thought)
 
     def before_turn(self, renderer: Renderer, room: int) -> Laid:
-        """The prompt up to where the sound of the turn that is being heard begins."""
-        empty = Sound(0, torch.zeros(1, 1))
-        messages = [*self.messages, Message(role="user", items=(Clip(frames=1),))]
-        laid = self._laid(renderer, messages, room, None, [empty])
-        return Laid(laid.symbols[: laid.symbols.index(empty.symbol(0))], laid.sounds[:-1])
+        """The prompt up to where the sound of the turn that is being heard begins; the same until something is said."""
+        state = (self.system, len(self.messages), id(self.messages[-1]) if self.messages else 0)
+        if self._before is None or self._before[0] != state:
+            empty = Sound(0, torch.zeros(1, 1))
+            messages = [*self.messages, Message(role="user", items=(Clip(frames=1),))]
+            laid = self._laid(renderer, messages, room, None, [empty])
+            self._before = state, Laid(laid.symbols[: laid.symbols.index(empty.symbol(0))], laid.sounds[:-1])
+        return self._before[1]
 
     def supposing(self, frames: Tensor, renderer: Renderer, room: int) -> Laid:
         """The prompt for a reply if the user's turn ended with ``frames``."""

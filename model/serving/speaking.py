@@ -115,12 +115,12 @@ class Speaking:
     def _unit_inputs(self, stream: ReplyStream) -> Tensor:
         parts = []
         if stream.unit_seen == 0:
-            parts.append(self._model.speaker(stream.speaker).view(1, -1))
+            parts.append(self._model.speaker(stream.speaker).view(1, -1).to(self._head))
         else:
             parts.append(self._units.embed([self._words.unit_bias + stream.units[-1]]))
         fed = stream.begin_round()
         if fed:
-            parts.append(self._model.bridge(torch.stack(fed)))
+            parts.append(self._model.bridge(torch.stack(fed).to(self._model.llm_ln.weight)).to(self._head))
         return torch.cat(parts)
 
     def step_sound(self) -> bool:
