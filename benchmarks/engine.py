@@ -3,7 +3,7 @@
 Weights are random, so the numbers are of speed alone. The baseline runs the same networks as the published
 worker does: units are handed over once a round, read one per word, synthesised in blocks of 24 from the first
 unit on, one reply at a time.
-Run: python -m benchmarks.engine [--scale tiny|small|published] [--device cpu|cuda] [--dtype bfloat16] [--json FILE]
+Run: python -m benchmarks.engine [--scale nano|tiny|small|published] [--device cpu|cuda] [--dtype NAME] [--json FILE]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from benchmarks import random_model
+from benchmarks import nano_engine, random_model
 from model.engine import Engine
 from model.interface import EMOTIONS
 from model.opens2s.loading import Loaded
@@ -315,7 +315,7 @@ def measure(scale: str, device: str, dtype: str, replies: int, most: int) -> dic
 def main() -> None:
     """Measure, print one line a figure, and the whole as JSON last."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", default="small", choices=random_model.SCALES)
+    parser.add_argument("--scale", default="small", choices=("nano", *random_model.SCALES))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--replies", type=int, default=10)
@@ -324,7 +324,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    found = measure(given.scale, given.device, given.dtype, given.replies, given.sessions)
+    if given.scale == "nano":
+        found = nano_engine.measure(given.replies, given.sessions, given.threads)
+    else:
+        found = measure(given.scale, given.device, given.dtype, given.replies, given.sessions)
     for name, value in found.items():
         print(f"{name:22s} {value}")
     if given.json:

@@ -34,16 +34,16 @@ NOT_CAUGHT = {
 FALLBACK = {
     "statement": {
         "neutral": (
-            "I see. What was that like for you?",
+            "I see. Go on, I am listening.",
             "Tell me a little more about that.",
             "I am listening. How do you feel about it?",
             "I follow you. What comes next?",
-            "That is worth a closer look. What matters most about it?",
+            "All right. Tell me more, if you like.",
         ),
         "happy": (
             "That is lovely to hear. Tell me more!",
-            "I can hear you smiling. What was the best part?",
-            "How good! How did it come about?",
+            "You sound happy! Go on, tell me.",
+            "That sounds good! Tell me all about it.",
             "That does me good to hear. What else?",
             "I like that. Go on, I want all of it!",
         ),
