@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 from loguru import logger
 
+from agent import commands_data, commands_recipe, commands_speech, commands_stages
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 evaluating = typer.Typer(no_args_is_help=True, help="Measure a part of Poise.")
 training = typer.Typer(no_args_is_help=True, help="Train weights by our recipe.")
@@ -23,6 +25,10 @@ app.add_typer(evaluating, name="eval")
 app.add_typer(training, name="train")
 app.add_typer(remembering, name="memory")
 app.add_typer(modelling, name="model")
+app.add_typer(commands_data.app, name="data")
+commands_speech.add(app, evaluating)
+training.add_typer(commands_stages.commands)
+training.add_typer(commands_recipe.commands)
 
 Engine = Annotated[str | None, typer.Option(help="Speech model, see POISE_ENGINE.")]
 JudgeName = Annotated[str | None, typer.Option(help="tuned, rules or timeout.")]

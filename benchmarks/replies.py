@@ -22,15 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.interface import EMOTIONS, ReplyPrompt
+from model.evaluation import replies as measures
+from model.evaluation.replies import SURE, misheard
+from model.inference.nano import feeling, prompt
+from model.interface import TextEncoder
 from model.nano import minilm
 from model.nano.replies import Plan, Replier
-from model.nano.wording import loops
 from model.training import exchanges
 from model.training.prepare import spoken
 
 COUNT = 100
-SURE = 0.7  # of the true emotion in the posterior
 
 
 @dataclass(frozen=True)
@@ -44,54 +45,23 @@ class Asked:
     seconds: float  # of processor time, embedding included where the words are new
 
 
-def misheard(text: str, rate: float, chance: random.Random, lexicon: list[str]) -> str:
-    """Words of which ``rate`` are dropped (two in five) or replaced by another word."""
-    kept = []
-    for word in text.split():
-        draw = chance.random()
-        if draw >= rate * 0.4:
-            kept.append(chance.choice(lexicon) if draw < rate else word)
-    return " ".join(kept)
-
-
-def prompt(heard: str, emotion: str, confidence: float) -> ReplyPrompt:
-    """A plain prompt: no persona to speak of, no memory, no history."""
-    posterior = {name: SURE if name == emotion else (1 - SURE) / 5 for name in EMOTIONS}
-    return ReplyPrompt(
-        action="respond", instruction="", opening="", delivery="warm", max_words=30, persona="Sol",
-        stance="patient warm listener", boundary="", heard=heard, confidence=confidence, emotion=posterior,
-        memory=(), history=(),
-    )  # fmt: skip
-
-
 def ask(replier: Replier, turns: list[dict[str, Any]], hear: Callable[[str], str], confidence: float) -> list[Asked]:
     """A reply to each opening."""
     found = []
     for number, turn in enumerate(turns):
         heard = hear(spoken(turn["user"]))
         began = time.process_time()
-        plan = replier.plan(prompt(heard, turn["emotion"], confidence), torch.Generator().manual_seed(number))
+        asked = prompt(heard, feeling(turn["emotion"], SURE), confidence)
+        plan = replier.plan(asked, torch.Generator().manual_seed(number))
         found.append(Asked(heard, turn["emotion"], turn["agent"], plan, time.process_time() - began))
     return found
 
 
-def measure(asked: list[Asked], encode: Callable[[list[str]], Any]) -> dict[str, float]:
+def measure(asked: list[Asked], encode: TextEncoder) -> dict[str, float]:
     """Measures of one condition; cosines are of MiniLM embeddings."""
-    replies = [one.plan.text for one in asked]
-    said, reference = encode(replies), encode([one.reference for one in asked])
-    heard = encode([one.heard or "nothing" for one in asked])
-    pairs = [pair for text in replies for pair in zip(text.split(), text.split()[1:], strict=False)]
+    replies, answers = [one.plan.text for one in asked], [one.reference for one in asked]
     return {
-        "to_reference": round(float((said * reference).sum(1).mean()), 3),
-        "to_reference_shuffled": round(float((said * np.roll(reference, 7, 0)).sum(1).mean()), 3),
-        "to_words": round(float((said * heard).sum(1).mean()), 3),
-        "to_words_shuffled": round(float((said * np.roll(heard, 7, 0)).sum(1).mean()), 3),
-        "distinct_2": round(len(set(pairs)) / len(pairs), 3),
-        "said_more_than_once": round(1 - len(set(replies)) / len(replies), 3),
-        "empty": sum(not text for text in replies),
-        "loops": sum(loops(text) for text in replies),
-        "words": round(float(np.mean([len(text.split()) for text in replies])), 1),
-        "questions": round(float(np.mean([text.endswith("?") for text in replies])), 3),
+        **measures.measure(replies, answers, [one.heard for one in asked], encode),
         "plan_cpu_ms_p50": round(1000 * float(np.median([one.seconds for one in asked])), 1),
     } | {f"from_{name}": count for name, count in sorted(Counter(one.plan.source for one in asked).items())}
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.interface import CHUNK_SAMPLES, SAMPLE_RATE, Chunk
+from model.evaluation.recogniser import Sphinx
+from model.inference.nano import padded
+from model.interface import CHUNK_SAMPLES, Chunk
 from model.nano.listening import Ears
 from model.training.cache import Cache, Clip
 from model.training.edits import edit_distance
 from model.training.wording import spoken
-
-SILENCE = 5  # chunks after a clip, as after any turn
 
 
 @dataclass
@@ -66,33 +66,14 @@ def clips(source: str, limit: int) -> tuple[Cache, list[Clip]]:
 def nano(ears: Ears, samples: NDArray[np.float32], tally: Tally) -> tuple[list[str], float | None]:
     """Nano's words and confidence; notes times and whether a stable word ever changed."""
     hearing, stable, percept = ears.open(), "", None
-    padded = np.zeros((-(-len(samples) // CHUNK_SAMPLES) + SILENCE) * CHUNK_SAMPLES, np.float32)
-    padded[: len(samples)] = samples
-    for index, pcm in enumerate(padded.reshape(-1, CHUNK_SAMPLES)):
+    for index, pcm in enumerate(padded(samples).reshape(-1, CHUNK_SAMPLES)):
         start = time.perf_counter()
         percept = hearing.hear(Chunk(index=index, pcm=pcm, speech=1.0))
         tally.times.append(time.perf_counter() - start)
         tally.changed += not f"{percept.stable} ".startswith(f"{stable} " if stable else "")
         stable = percept.stable
-    assert percept is not None  # there are always SILENCE chunks
+    assert percept is not None  # a clip is followed by silence
     return percept.transcript.split(), percept.confidence
-
-
-class Sphinx:
-    """Pocketsphinx with its own English model and language model."""
-
-    def __init__(self) -> None:
-        from pocketsphinx import Decoder
-
-        self._decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
-
-    def words(self, samples: NDArray[np.float32]) -> list[str]:
-        """The words of one clip, decoded as a whole."""
-        self._decoder.start_utt()
-        self._decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        found = self._decoder.hyp()
-        return list(spoken(found.hypstr)) if found else []
 
 
 def run(source: str, limit: int, ears: Ears, sphinx: Sphinx | None, show: bool) -> Tally:
@@ -108,7 +89,7 @@ def run(source: str, limit: int, ears: Ears, sphinx: Sphinx | None, show: bool) 
         tally.nano += errors
         tally.unlisted += sum(word not in listed for word in reference)
         tally.confidence.append((confidence or 0.0, 1 - min(1.0, errors / max(len(reference), 1))))
-        other = sphinx.words(samples) if sphinx else []
+        other = spoken(sphinx.hear(samples)) if sphinx else ()
         tally.pocketsphinx += edit_distance(reference, other)
         if show:
             sys.stdout.write(f"= {' '.join(reference)}\nn {' '.join(heard)}\np {' '.join(other)}\n")

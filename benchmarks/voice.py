@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pocketsphinx import Decoder
 
+from model.evaluation.recogniser import Sphinx
 from model.interface import DELIVERIES
 from model.nano import vocoder, weights
 from model.nano.config import UnitsConfig
@@ -63,15 +63,6 @@ class Pace:
 
     processor_s: float = 0.0
     firsts: list[float] = field(default_factory=list)  # wall seconds
-
-
-def heard(decoder: Decoder, sound: Sound) -> str:
-    """What the recogniser makes of a sound."""
-    decoder.start_utt()
-    decoder.process_raw((sound * 32767).astype("<i2").tobytes(), full_utt=True)
-    decoder.end_utt()
-    best = decoder.hyp()
-    return spoken(best.hypstr) if best is not None else ""
 
 
 class Bench:
@@ -140,11 +131,11 @@ def main() -> None:
     torch.set_num_threads(1)
     found = [one for path in sorted(options.data.glob("exchanges/*.exchanges")) for one in exchanges.read(path)]
     lines = [line for line in lines_of(found, [], []) if line.split == "dev"][: options.count]
-    bench, ear, tallies = Bench(), Decoder(loglevel="FATAL"), {way: Tally() for way in WAYS}
+    bench, ear, tallies = Bench(), Sphinx(), {way: Tally() for way in WAYS}
     for number, line in enumerate(lines):
         sounds = bench.say(line)
         for way, sound in sounds.items():
-            tallies[way].add(spoken(line.text), heard(ear, sound), sound)
+            tallies[way].add(spoken(line.text), spoken(ear.hear(sound)), sound)
         if options.pictures is not None and number < 3:
             options.pictures.mkdir(parents=True, exist_ok=True)
             pictured(sounds, options.pictures / f"voice-{number}.png")

@@ -183,7 +183,7 @@ def stream(samples: list[Sample], vocabulary: Vocabulary, size: int) -> Callable
 
     def batches(chance: random.Random) -> Iterator[Batch]:
         while True:
-            pool = sorted(chance.sample(samples, size * 12), key=_length)
+            pool = sorted(chance.sample(samples, min(size * 12, len(samples))), key=_length)
             starts = list(range(0, len(pool), size))
             chance.shuffle(starts)
             for start in starts:
@@ -237,6 +237,6 @@ def train(
 
     talker = Talker(config)
     plan = loop.Plan(minutes=minutes, rate=1.5e-3, weight_decay=0.1)
-    figures = loop.run(talker, stream(samples, vocabulary, size), loss_of, run, plan, evaluate, 240.0)
+    figures = loop.run(talker, stream(samples, vocabulary, size), loss_of, run, plan, evaluate if held else None, 240.0)
     weights.save(talker, "llm", out)
     return figures

@@ -65,6 +65,8 @@ def run(
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
     with Progress(*columns) as bar, (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         task = bar.add_task(folder.name, total=box, completed=int(spent), loss="")
+        if evaluate is not None and step == 0:
+            _evaluate(module, evaluate, step, spent, log)  # what the figures at the end are compared with
         while spent < box:
             began = time.monotonic()
             for group in optimiser.param_groups:
@@ -86,7 +88,7 @@ def run(
                 mean[name] = value if name not in mean else 0.98 * mean[name] + 0.02 * value
             spent += time.monotonic() - began
             bar.update(task, completed=spent, loss=" ".join(f"{k} {v:.3f}" for k, v in mean.items()))
-            if step % 20 == 0:
+            if step % 20 == 0 or step == 1:
                 log.write(json.dumps({"step": step, "spent_s": round(spent, 1), **mean}) + "\n")
                 log.flush()
             if spent - saved > plan.save_s:
@@ -95,6 +97,7 @@ def run(
             if evaluate is not None and spent - evaluated > evaluate_s:
                 figures = _evaluate(module, evaluate, step, spent, log)
                 evaluated = spent
+        log.write(json.dumps({"step": step, "spent_s": round(spent, 1), **mean}) + "\n")
         if evaluate is not None:
             figures = _evaluate(module, evaluate, step, spent, log)
     _save(module, optimiser, step, spent, folder)

@@ -211,5 +211,6 @@ def train(data: VoiceData, tokenizer: Tokenizer, folder: Path, minutes: float) -
     net = SpeechDecoder(config)
     net.table.copy_(tokenizer.codebook.table)
     taught, kept = (lessons(data, split, tokenizer, config) for split in ("train", "dev"))
-    run(net, batches(taught), loss_of, folder, Plan(minutes=minutes, rate=2e-3), evaluator(kept), 900.0)
+    plan = Plan(minutes=minutes, rate=2e-3)
+    run(net, batches(taught), loss_of, folder, plan, evaluator(kept) if kept else None, 900.0)
     return net.eval()

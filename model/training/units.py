@@ -179,5 +179,6 @@ def train(data: VoiceData, folder: Path, minutes: float, config: UnitsConfig | N
     module, clips = Tokenizer(config or UnitsConfig()), features(data, "train")
     fit(module, clips)
     plan = Plan(minutes=minutes, rate=3e-3)
-    run(module, crops(clips), loss_of, folder, plan, evaluator(features(data, "dev")), 3_600.0)
+    kept = features(data, "dev")
+    run(module, crops(clips), loss_of, folder, plan, evaluator(kept) if kept else None, 3_600.0)
     return module.eval()

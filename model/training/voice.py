@@ -30,6 +30,8 @@ def texts(data: Path, scenes: list[Path]) -> list[Line]:
 
 def _read(speech: Path) -> Iterator[tuple[str, str]]:
     for name in READ:
+        if not (speech / name / "metadata.jsonl").is_file():
+            continue
         rows = [row for row in corpora.rows(speech / name, split="train") if row["text"]]
         rows = [row for row in rows if READ_WORDS[0] <= len(row["text"].split()) <= READ_WORDS[1]]
         yield from ((row["id"], row["text"]) for row in rows[:READ_LIMIT])

@@ -1,0 +1,1 @@
+"""Figures of how well a speech model hears, speaks and replies."""

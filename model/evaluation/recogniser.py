@@ -1,0 +1,38 @@
+"""An independent recogniser for comparison: pocketsphinx with the acoustic and language model it comes with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.interface import SAMPLE_RATE, PoiseError
+
+
+class RecogniserError(PoiseError):
+    """The recogniser is not installed."""
+
+    code = "no_recogniser"
+
+
+class Sphinx:
+    """Decodes one clip at a time, as a whole."""
+
+    def __init__(self) -> None:
+        """Raises RecogniserError where pocketsphinx is not installed."""
+        try:
+            from pocketsphinx import Decoder
+        except ImportError:
+            raise RecogniserError(
+                "pocketsphinx is not installed.", "Install it with: pip install 'poise-s2s[research]'."
+            ) from None
+        self._decoder: Any = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
+
+    def hear(self, samples: NDArray[np.float32]) -> str:
+        """What it writes down of float32 samples [n] at 16 kHz; "" for nothing."""
+        self._decoder.start_utt()
+        self._decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        found = self._decoder.hyp()
+        return str(found.hypstr) if found is not None else ""

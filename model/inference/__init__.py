@@ -1,0 +1,1 @@
+"""Whole recordings and texts in, answers out: one surface for every engine."""
