@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     token: str | None = Field(None, min_length=8)  # what clients must show
     allowed_origins: tuple[str, ...] = ()  # web pages from elsewhere that may connect, e.g. https://example.org
     engine: str = "nano"  # name of a speech model (entry points poise.engines)
-    model: str | None = None  # checkpoint of that speech model, folder or hub id; nano has its own
+    model: str | None = None  # its weights: folder or hub id; None: those that nano comes with
     decoder: str | None = None  # its token decoder, where that is kept apart
     device: str = "auto"  # where that model runs: auto, cpu, cuda, cuda:1 ...
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # of its weights

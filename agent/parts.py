@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from agent.clock import Clock, RealClock
@@ -129,6 +130,7 @@ def _given(settings: Settings, embed: TextEncoder | None) -> dict[str, Any]:
     return {
         "embed": embed,
         "model": settings.model,
+        "folder": Path(settings.model) if settings.model else None,
         "decoder": settings.decoder,
         "device": settings.device,
         "dtype": settings.dtype,

@@ -60,7 +60,7 @@ def measure(replies: int, most: int, threads: int) -> dict[str, Any]:
             times = []
             for index in range(5):
                 began = time.perf_counter()
-                list(pool.map(lambda listener, at=index: hear(listener, at), listeners))  # type: ignore[misc]
+                list(pool.map(lambda listener, at=index: hear(listener, at), listeners))
                 times.append((time.perf_counter() - began) * 1000)
             ticks[str(count)] = round(statistics.median(times), 1)
             count *= 2

@@ -31,6 +31,10 @@ class PoiseError(Exception):
         super().__init__(f"{wrong} {mend}")
         self.wrong, self.mend = wrong, mend
 
+    def __reduce__(self) -> tuple[type[PoiseError], tuple[str, str]]:
+        """So that it can come out of another process."""
+        return type(self), (self.wrong, self.mend)
+
 
 class WeightsError(PoiseError):
     """Weights are missing, damaged, or do not fit the configuration."""

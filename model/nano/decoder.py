@@ -33,10 +33,10 @@ class Search:
     beam: int = 100  # hypotheses kept per frame
     margin: float = 14.0  # nats below the best at which a hypothesis is dropped
     floor: float = -8.0  # phones less likely than this (ln, against the best of the frame) are not tried
-    language: float = 0.55  # weight of the language model
-    outlook: float = 0.5  # weight of the unigram look-ahead inside words
+    language: float = 0.75  # weight of the language model
+    outlook: float = 0.8  # weight of the unigram look-ahead inside words
     bonus: float = 0.0  # nats per word
-    blank: float = -2.5  # nats added to the blank
+    blank: float = -1.0  # nats added to the blank
     patience: int = 60  # frames after which a word is settled even if others are still possible
     rest: int = 5  # blank frames after which an unfinished word is no longer waited for
     unfinished: float = 4.0  # nats by which an unfinished word must lead to hold back the words before it

@@ -229,7 +229,7 @@ class Core:
     def _start(self, talk: Talk, plan: Plan, stream: ReplyStream) -> None:
         talk.system = plan.system
         talk.add_text(plan.heard)
-        thought = talk.thought.ids if talk.thought is not None else None
+        thought = self._told(talk.thought)
         laid = talk.prompt(self._renderer, self._room, plan.instruction, thought)
         lane, held, state = self._forked(talk, laid)
         if talk.thought is not None:
@@ -241,6 +241,15 @@ class Core:
             (lane, self._units.take()), len(held), self._waves.open(stream.seed), limits, opening, plan.speaker
         )
         self.speaking.begin(stream, state)
+
+    def _told(self, thought: Thought | None) -> list[int] | None:
+        """What was thought, without blank tokens at its end: the prompt has its own."""
+        if thought is None:
+            return None
+        ids = list(thought.ids)
+        while ids and not self._codec.decode(ids[-1:]).strip():
+            ids.pop()
+        return ids
 
     def _forked(self, talk: Talk, laid: Laid) -> tuple[int, list[int], Tensor]:
         """A lane that holds ``laid``, beginning with a copy of what the session's own has of it."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from model.serving.lanes import Lanes, Row
-from model.serving.slots import UNKNOWN, Ask, Labels, Slot, ask, make
+from model.serving.slots import Ask, Labels, Slot, ask, make
 
 Style = Literal["none", "tags", "natural"]
 LEAST = 0.5  # probability below which a slot stays unknown
@@ -91,7 +91,8 @@ class Thinker:
         for thought, slot, found in zip(thoughts, slots, ask(self._lanes, asks), strict=True):
             labels = found[slot.name]
             best = max(slot.labels, key=labels.__getitem__)
-            answer = self._encode(f"{best if labels[best] >= LEAST else UNKNOWN}>")
+            # An unknown slot stays empty: in training, too, nothing sees what stands in one.
+            answer = self._encode(f"{best}>") if labels[best] >= LEAST else ()
             thought.labels[slot.name] = labels
             thought.ids += [*slot.question, *answer]
             thought.done = len(thought.labels) == len(self._slots) or len(thought.ids) >= self._budget

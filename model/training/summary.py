@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+COUNTED = ("step", "spent_s", "minutes")
 SHARE = 10  # the first and the last tenth of the rows are averaged
 
 
@@ -28,7 +29,8 @@ class Reached:
         """One line for people."""
         figures = " ".join(f"{name} {self.before[name]:.3f} → {self.after[name]:.3f}" for name in self.after)
         first, last = self.losses
-        return f"{self.stage:16s} {self.minutes:6.1f} min {self.steps:6d} steps  loss {first:.3f} → {last:.3f}  {figures}"
+        spent = f"{self.stage:16s} {self.minutes:6.1f} min {self.steps:6d} steps"
+        return f"{spent}  loss {first:.3f} → {last:.3f}  {figures}"
 
 
 def stages(work: Path) -> list[Reached]:
@@ -41,7 +43,8 @@ def read(log: Path) -> Reached | None:
     """What one log tells; None where it holds no loss yet."""
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line]
     losses = [row["loss"] for row in rows if "loss" in row]
-    figures = [{n: v for n, v in row.items() if n not in ("step", "spent_s", "minutes")} for row in rows if "loss" not in row]
+    kept = [row for row in rows if "loss" not in row]
+    figures = [{name: value for name, value in row.items() if name not in COUNTED} for row in kept]
     if not losses:
         return None
     many = max(len(losses) // SHARE, 1)

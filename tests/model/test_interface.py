@@ -1,5 +1,7 @@
 """The contract: records are frozen, serialisable, and come back equal."""
 
+import pickle
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -44,3 +46,8 @@ def test_the_transcript_joins_both_parts() -> None:
 def test_an_error_says_what_is_wrong_and_how_to_mend_it() -> None:
     error = PoiseError("The jar is empty.", "Fill it.")
     assert (str(error), error.wrong, error.mend) == ("The jar is empty. Fill it.", "The jar is empty.", "Fill it.")
+
+
+def test_an_error_comes_out_of_another_process_as_it_is() -> None:
+    found = pickle.loads(pickle.dumps(PoiseError("It broke.", "Mend it.")))
+    assert (type(found), found.wrong, found.mend) == (PoiseError, "It broke.", "Mend it.")

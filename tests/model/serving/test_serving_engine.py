@@ -289,6 +289,8 @@ def test_thoughts_are_made_in_the_pause_and_used(style):
         if style == "tags":
             assert all(sum(found.values()) == pytest.approx(1.0) for found in talk.reply.thought.values())
             assert set(talk.reply.thought) == {"age", "gender", "emotion", "sound event", "reply emotion"}
+        for _ in range(2):  # the engine has seen the end of the reply
+            running.hear(talk, speech(0.16), judge=False)
         assert running._core._text.free == free + 1, "the thought's place is free again"
 
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from agent.cli import app
 from model.nano.listening import Ears
 from model.nano.voice import Voice
-from model.training.voices import EMOTIONS, Voice as Speaker
-from model.training.voices import render
+from model.training.voices import EMOTIONS, render
+from model.training.voices import Voice as Speaker
 
 SENTENCES = (
     "the kettle is on and the rain has stopped", "we walked along the river until it was dark",
@@ -88,5 +88,6 @@ def test_the_whole_chain_runs_and_every_stage_learns(data, tmp_path):
     for stage in ("hearing", "units", "speech_decoder", "llm"):
         assert f"\n{stage} " in done.output
     weights = tmp_path / "work" / "weights"
-    assert Ears.load(weights) and Voice.load(weights)
+    assert Ears.load(weights)
+    assert Voice.load(weights)
     assert (weights / "judge.safetensors").stat().st_size > 100_000
