@@ -320,7 +320,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--replies", type=int, default=10)
     parser.add_argument("--sessions", type=int, default=32)
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; the engine has one of its own")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
