@@ -93,7 +93,7 @@ def train(
         value = _step(network, examples, rows, recipe, optimiser, share)
         step += 1
         mean = value if step == 1 else 0.98 * mean + 0.02 * value
-        if step % 50 == 0:
+        if step % 50 == 0 or step == 1:
             _log(folder, {"step": step, "minutes": round(spent, 2), "loss": round(mean, 4)})
         if spent - evaluated > recipe.evaluate_minutes:
             evaluated = spent
