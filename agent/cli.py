@@ -144,7 +144,7 @@ def nano(
     from model.training import recipe
     from policies.evaluation import scenes
 
-    every = {name: scenes.bundled(name) for name in (*recipe.TRAIN, recipe.DEV)}
+    every = scenes.by_file(*recipe.TRAIN, recipe.DEV)
     recipe.run(data, every, work, out, minutes, embed.load(), stage or recipe.STAGES)
 
 

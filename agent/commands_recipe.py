@@ -39,7 +39,7 @@ def _nano(data: Path, work: Path, minutes: float, limit: int | None) -> None:
     from policies.evaluation import scenes
 
     out = work / "weights"
-    every = {name: scenes.bundled(name)[:limit] for name in (*recipe.TRAIN, recipe.DEV)}
+    every = scenes.by_file(*recipe.TRAIN, recipe.DEV, of_each=limit)
     recipe.run(data, every, work, out, minutes * (1 - JUDGE_SHARE), embed.load(), tell=typer.echo)
     typer.echo("stage judge")
     found = schooling.run(

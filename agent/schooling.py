@@ -71,12 +71,12 @@ def run(cache: Path, work: Path, out: Path, minutes: float, held_back: int = 100
     ``of_each``: only so many scenes of each file.
     """
     reader, school = minilm.load(), School(cache, weights)
-    scenes = [scene for name in TRAIN for scene in written.bundled(name)[:of_each]]
+    by_file = written.by_file(*TRAIN, *TUNE, of_each=of_each)
+    scenes, every = ([scene for name in names for scene in by_file[name]] for names in (TRAIN, TUNE))
     paths = school.write(scenes, reader, work / "examples", tell)
     if simulate:
         paths += recipe.prepare(scenes, reader, work / "examples", 1, tell)
     network = recipe.train(paths, work, training.Recipe(minutes=minutes))
-    every = [scene for name in TUNE for scene in written.bundled(name)[:of_each]]
     found = recipe.lean(network, reader, [school.hear(scene) for scene in every[:held_back]], tell)
     tell(f"{out.name}: {tuned.store(network, out)} bytes, macro-F1 {found:.3f} on w7 as heard")
     return found

@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from benchmarks import nano_engine, random_model
+from benchmarks.nano_engine import percentiles
 from model.engine import Engine
 from model.interface import EMOTIONS
 from model.opens2s.loading import Loaded
@@ -65,11 +65,6 @@ class Stages:
 def sound(seconds: float, seed: int = 0) -> torch.Tensor:
     """Noise at the level of speech."""
     return torch.randn(int(16_000 * seconds), generator=torch.Generator().manual_seed(seed)) * 0.1
-
-
-def percentiles(values: list[float]) -> dict[str, float]:
-    """Median, 95th and 99th percentile."""
-    return {f"p{p}": round(float(np.percentile(values, p)), 2) for p in (50, 95, 99)}
 
 
 def worked(values: list[float]) -> list[float]:
@@ -204,15 +199,11 @@ def floor(loaded: Loaded, device: str) -> dict[str, Any]:
         list(running.reply(talk, PLAN))
     weights = sum(p.numel() * p.element_size() for p in loaded.model.llm_model.parameters())
     block = torch.empty(min(weights, 2**30), dtype=torch.uint8, device=device)
-    other, copies = torch.empty_like(block), []
-    wait: Callable[[], None] = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    other = torch.empty_like(block)
     for _ in range(8):
-        wait()
-        began = time.perf_counter()
-        other.copy_(block)
-        wait()
-        copies.append(time.perf_counter() - began)
-    floor_ms = 1000 * weights * min(copies[2:]) / (2 * block.numel())
+        with watch("copy"):
+            other.copy_(block)
+    floor_ms = weights * min(watch.ms["copy"][2:]) / (2 * block.numel())
     step = statistics.median(worked(watch.ms["text"]))
     return {"llm_step_ms": round(step, 2), "floor_ms": round(floor_ms, 2), "ratio": round(step / floor_ms, 2)}
 

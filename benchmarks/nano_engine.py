@@ -23,6 +23,11 @@ PROMPT = ReplyPrompt(
 )  # fmt: skip
 
 
+def percentiles(values: list[float]) -> dict[str, float]:
+    """Median, 95th and 99th percentile."""
+    return {f"p{p}": round(float(np.percentile(values, p)), 2) for p in (50, 95, 99)}
+
+
 def chunk(index: int) -> Chunk:
     """Noise at the level of speech."""
     pcm = np.random.default_rng(index).normal(0, 0.1, CHUNK_SAMPLES).clip(-1, 1).astype(np.float32)
@@ -67,8 +72,8 @@ def measure(replies: int, most: int, threads: int) -> dict[str, Any]:
     inside = [int(count) for count, ms in ticks.items() if ms <= CHUNK_S * 1000]
     return {
         "scale": "nano",
-        "judged_chunk_ms": {f"p{p}": round(float(np.percentile(chunks, p)), 2) for p in (50, 95, 99)},
-        "first_audio_ms": {f"p{p}": round(float(np.percentile(first, p)), 2) for p in (50, 95, 99)},
+        "judged_chunk_ms": percentiles(chunks),
+        "first_audio_ms": percentiles(first),
         "audio_s_per_s": round(statistics.median(rates), 2),
         "listening": {"tick_ms": ticks, "sessions_in_a_tick": max(inside, default=0)},
     }

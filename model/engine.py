@@ -101,9 +101,9 @@ class Engine:
         if self.options.thinking != "none":
             self._do(lambda: self._core.drop_thought(talk))
 
-    def forget_turn(self, talk: Talk, keep: int = 0) -> None:
-        """Let go of the sound of this turn, but for its last ``keep`` samples."""
-        self._do(lambda: self._core.forget_turn(talk, keep)).result()
+    def forget_turn(self, talk: Talk) -> None:
+        """Let go of the sound of this turn."""
+        self._do(lambda: self._core.forget_turn(talk)).result()
 
     def take_up(self, talk: Talk) -> None:
         """The turn is over and will be answered: it becomes part of the conversation."""

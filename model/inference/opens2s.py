@@ -17,9 +17,8 @@ from model.engine import Engine
 from model.inference.tasks import LABELS, WRITTEN, Answer, Request, Task, TaskError, check, label
 from model.opens2s.loading import Loaded
 from model.opens2s.prompting import SYSTEM, Clip, Message, Renderer
-from model.serving.core import TEXT_TOKENS, UNITS, EngineOptions, Heard, Plan
+from model.serving.core import EngineOptions, Heard, Plan, limits_of
 from model.serving.lanes import Lanes, Row
-from model.serving.replies import Limits
 from model.serving.sessions import Sound, Talk, fill, lay
 from model.serving.slots import Slot, make
 
@@ -40,15 +39,10 @@ class Writer:
     def __init__(self, loaded: Loaded) -> None:
         files = loaded.checkpoint
         self._tokens, self._codec = files.tokens, files.codec
-        self._limit = min(files.text_limit or TEXT_TOKENS, CONTEXT // 2)
+        self._limit = min(limits_of(files).text, CONTEXT // 2)
         self._renderer = Renderer(files.tokens, files.codec)
         self._lanes = Lanes(loaded.model.llm_model, 1, CONTEXT)
-        tokens = files.tokens
-        marks = {
-            tokens.im_start, tokens.think_start, tokens.think_end, tokens.audio_start, tokens.audio_end,
-            tokens.tts_start, tokens.tts_end,
-        }  # fmt: skip
-        self._forbidden = sorted(marks - set(tokens.text_eos))
+        self._forbidden = sorted(files.tokens.control - {files.tokens.im_end, *files.tokens.text_eos})
 
     @torch.inference_mode()
     def write(self, items: tuple[str | Clip, ...], frames: Sequence[Tensor] = ()) -> tuple[str, float]:
@@ -84,7 +78,7 @@ class OpenS2SSurface:
     def __init__(self, loaded: Loaded) -> None:
         files = loaded.checkpoint
         self._codec, self._rate = files.codec, files.vocoder.sampling_rate
-        self._limits = Limits(files.text_limit or TEXT_TOKENS, files.unit_limit or UNITS)
+        self._limits = limits_of(files)
         # One session hears, the other reads aloud.
         options = EngineOptions(
             sessions=2, replies=1, context=CONTEXT, heard_frames=CONTEXT // 4, exact_judging=True, limits=self._limits
@@ -125,8 +119,7 @@ class OpenS2SSurface:
                 return Answer(task=task, text="", confidence=0.0)
             text, sure = self._writer.write((TRANSCRIBE, Clip(frames=len(heard.frames))), [heard.frames])
             return Answer(task=task, text=text, confidence=round(sure, 4))
-        found = heard.labels.get(task)
-        return label(task, {name.strip(): p for name, p in found.items()} if found else None)
+        return label(task, heard.labels.get(task))
 
     def _speak(self, request: Request) -> Answer:
         count = len(self._codec.encode(request.text))
@@ -151,7 +144,7 @@ class OpenS2SSurface:
 
 def slot(encode: Callable[[str], Sequence[int]], task: str) -> Slot:
     """The question for a label; answers begin with the blank that parts them from the question."""
-    return make(encode, task, QUESTIONS[task], [f" {name}" for name in LABELS[task]])
+    return make(encode, task, QUESTIONS[task], LABELS[task], lead=" ")
 
 
 def _manner(request: Request) -> str:

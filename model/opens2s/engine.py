@@ -82,7 +82,7 @@ def load(
 
 def emotion_slot(codec: TextCodec) -> Slot:
     """The question how the user's voice sounds; answers begin with the blank that parts them from it."""
-    return slots.make(codec.encode, "emotion", "The speaker sounds", [f" {name}" for name in EMOTIONS])
+    return slots.make(codec.encode, "emotion", "The speaker sounds", EMOTIONS, lead=" ")
 
 
 class OpenS2SListener:
@@ -111,8 +111,7 @@ class OpenS2SListener:
         heard = self._engine.hear(self._talk, samples)
         if percept.pause_s >= PAUSE_S:
             self._engine.pause(self._talk)
-        found = slots.known(heard.labels["emotion"]) if heard.labels else None
-        emotion = {label.strip(): p for label, p in found.items()} if found else None
+        emotion = slots.known(heard.labels["emotion"]) if heard.labels else None
         return percept.model_copy(update={"emotion": emotion})
 
     def reply(self, prompt: ReplyPrompt) -> Iterator[Piece]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.opens2s.compat import Compat
 from model.opens2s.errors import AudioError, ConfigError
+from model.opens2s.layers import within
 
 TOP_HZ = 8_000.0
 FLOOR = 1e-10  # power
@@ -71,7 +72,7 @@ class LogMel:
         half = self.fft // 2
         framed = torch.nn.functional.pad(padded, (half, half), mode="reflect").unfold(1, self.fft, self.hop)
         frames = -(-torch.tensor(lengths, device=device) // self.hop)
-        mask = torch.arange(total // self.hop, device=device) < frames[:, None]
+        mask = within(frames, total // self.hop)
         raw = self.raw(framed[:, :-1])
         features = normalise(raw, raw.amax((1, 2), keepdim=True)).transpose(1, 2)
         return features, mask.long()

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy, pad
 from model.opens2s.errors import SequenceError
 from model.opens2s.layers import within
 from model.opens2s.omnispeech import OmniSpeech
-from model.opens2s.splice import IGNORED, Batch, splice
+from model.opens2s.splice import Batch, splice
+from model.opens2s.tokens import IGNORE
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def interleave(model: OmniSpeech, states: Tensor, types: Tensor, units: Units) -
         taken = torch.tensor([0, *places], device=ids.device)
         left = width - len(taken)
         inputs = torch.cat([speaker, model.bridge(span), embed(ids).to(speaker.dtype)])[taken]
-        targets = torch.cat([ids.new_full((1 + len(span),), IGNORED), ids])[taken]
+        targets = torch.cat([ids.new_full((1 + len(span),), IGNORE), ids])[taken]
         rows.append(pad(inputs, (0, 0, 0, left)))
-        labels.append(pad(targets, (0, left), value=IGNORED))
+        labels.append(pad(targets, (0, left), value=IGNORE))
     lengths = torch.tensor([1 + len(span) + len(ids) for span, ids in zip(spans, said, strict=True)])
     return Interleaved(torch.stack(rows), within(lengths, width).long().to(states.device), torch.stack(labels))
 
@@ -107,10 +108,8 @@ def losses(
 def shifted_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean nats per label that is not -100, logits [B, T, V] predicting the label of the next place; 0 if none is."""
     targets = labels[:, 1:]
-    total = cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    return total / (targets != IGNORED).sum().clamp(min=1)
+    total = cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    return total / (targets != IGNORE).sum().clamp(min=1)
 
 
 def _check(spans: int, said: list[Tensor], vocabulary: int) -> None:

@@ -11,9 +11,8 @@ from torch.nn.functional import pad
 from model.opens2s.errors import SequenceError
 from model.opens2s.layers import within
 from model.opens2s.omnispeech import OmniSpeech
+from model.opens2s.tokens import AUDIO, IGNORE
 
-PLACEHOLDER = -200
-IGNORED = -100  # label of what is not to be predicted; type of padding
 DUMMY_FRAMES = 100
 
 
@@ -49,7 +48,7 @@ def splice(model: OmniSpeech, batch: Batch, *, left: bool = False) -> Spliced:
         batch = _with_dummy(model, batch)
     kept = torch.ones_like(batch.ids) if batch.mask is None else batch.mask
     ids = batch.ids[kept.bool()]
-    here = ids == PLACEHOLDER
+    here = ids == AUDIO
     count = 0 if batch.features is None or batch.features_mask is None else len(batch.features)
     _check(ids[~here], int(here.sum()), count, embed.num_embeddings)
     if batch.features is None or batch.features_mask is None:
@@ -66,20 +65,20 @@ def splice(model: OmniSpeech, batch: Batch, *, left: bool = False) -> Spliced:
         if values is None:
             return None
         flat = values[kept.bool()].masked_fill(here, clip).repeat_interleave(repeats)
-        return values.new_full(present.shape, IGNORED).index_put((present,), flat)
+        return values.new_full(present.shape, IGNORE).index_put((present,), flat)
 
     embedded = embed(ids.masked_fill(here, 0).repeat_interleave(repeats))
     embedded = embedded.index_put((here.repeat_interleave(repeats),), clips[clips_mask.bool()].to(embedded))
     embeddings = embedded.new_zeros(*present.shape, embedded.shape[-1]).index_put((present,), embedded)
     mask = None if batch.mask is None else present.to(batch.mask.dtype)
-    return Spliced(embeddings, mask, spread(batch.labels, IGNORED), spread(batch.types, 0))
+    return Spliced(embeddings, mask, spread(batch.labels, IGNORE), spread(batch.types, 0))
 
 
 def _check(ids: Tensor, placeholders: int, clips: int, vocabulary: int) -> None:
     """Raise if a clip has no place, a place no clip, or an id no embedding."""
     if placeholders != clips:
         raise SequenceError(
-            f"The ids hold {placeholders} placeholders for {clips} clips.", f"Write {PLACEHOLDER} once for each clip."
+            f"The ids hold {placeholders} placeholders for {clips} clips.", f"Write {AUDIO} once for each clip."
         )
     if ids.numel() and not (int(ids.min()) >= 0 and int(ids.max()) < vocabulary):
         raise SequenceError(
@@ -98,7 +97,7 @@ def _with_dummy(model: OmniSpeech, batch: Batch) -> Batch:
         return None if values is None else pad(values, (0, 1), value=by)
 
     return replace(
-        batch, ids=pad(batch.ids, (0, 1), value=PLACEHOLDER), mask=longer(batch.mask, 1),
-        labels=longer(batch.labels, IGNORED), types=longer(batch.types, 0),
+        batch, ids=pad(batch.ids, (0, 1), value=AUDIO), mask=longer(batch.mask, 1),
+        labels=longer(batch.labels, IGNORE), types=longer(batch.types, 0),
         features=features, features_mask=within(valid, encoder.window).long(),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from model.interface import Record
 from model.opens2s.files import CheckpointError, read_json
 
 AUDIO = -200  # stands for one clip in a sequence of ids; never embedded
-IGNORE = -100  # a label that is not learnt
+IGNORE = -100  # label of what is not learnt; type of padding
 _CONTROL = {
     "im_start": "<|im_start|>",
     "im_end": "<|im_end|>",
@@ -47,9 +47,14 @@ class Tokens(Record):
     unit_eos: tuple[int, ...]  # ids that end the units
 
     @property
+    def control(self) -> frozenset[int]:
+        """The ids of all control tokens of the text vocabulary."""
+        return frozenset(int(getattr(self, name)) for name in _CONTROL)
+
+    @property
     def largest_text(self) -> int:
         """The largest text id that is used."""
-        return max(*(int(getattr(self, name)) for name in _CONTROL), *self.text_eos)
+        return max(*self.control, *self.text_eos)
 
     @property
     def largest_unit(self) -> int:

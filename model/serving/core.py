@@ -16,7 +16,7 @@ from loguru import logger
 from torch import Tensor
 
 from model.interface import Record
-from model.opens2s.loading import Loaded
+from model.opens2s.loading import Checkpoint, Loaded
 from model.opens2s.prompting import PromptError, Renderer
 from model.opens2s.sampling import Sampling
 from model.opens2s.tokens import Tokens
@@ -71,13 +71,18 @@ class Plan:
     speaker: Tensor | None = None  # [1, 1, 512], whose voice; None: the published one
 
 
+def limits_of(checkpoint: Checkpoint) -> Limits:
+    """The limits of a reply that a checkpoint sets, or ours where it sets none."""
+    return Limits(checkpoint.text_limit or TEXT_TOKENS, checkpoint.unit_limit or UNITS)
+
+
 class Core:
     """The model and everything that is kept on its device."""
 
     def __init__(self, loaded: Loaded, options: EngineOptions, slots: Sequence[Slot], timed: Stopwatch) -> None:
         self.options, self._timed, files = options, timed, loaded.checkpoint
         self._tokens, self._codec, self._log_mel = files.tokens, files.codec, files.log_mel
-        self.limits = options.limits or Limits(files.text_limit or TEXT_TOKENS, files.unit_limit or UNITS)
+        self.limits = options.limits or limits_of(files)
         self._renderer = Renderer(files.tokens, files.codec)
         self._waves = Token2Wav(loaded.flow, loaded.vocoder, options.sound)
         model, thinks = loaded.model, options.thinking != "none"
@@ -95,6 +100,13 @@ class Core:
         ends = (self._tokens.think_end, *self._tokens.text_eos)
         self._thinker = Thinker(self._text, self._codec.encode, options.thinking, options.thinking_tokens, ends)
         self._slots = tuple(slots)
+        # What stands between the sound of a turn and a question about it.
+        with torch.no_grad():
+            self._close = self._text.embed(
+                [self._tokens.audio_end, *self._renderer.turn_end(), *self._renderer.reply_header()]
+            )
+        asked = sum(len(branch) for slot in self._slots for branch in slot.branches)
+        self._room_before = options.context - options.heard_frames - len(self._close) - asked
         self._interleave = loaded.model.config.interleave
         self._planned: deque[tuple[Talk, Plan, ReplyStream]] = deque()
         self._talks: list[Talk] = []
@@ -145,30 +157,25 @@ class Core:
 
     def _ask(self, talks: Sequence[Talk], frames: dict[int, Tensor]) -> dict[int, dict[str, Labels]]:
         """One forward: the sound so far, then every question as a branch of its own."""
-        end = [self._tokens.audio_end, *self._renderer.turn_end(), *self._renderer.reply_header()]
-        close = self._text.embed(end)
-        questions = sum(len(branch) for slot in self._slots for branch in slot.branches)
-        room = self.options.context - self.options.heard_frames - len(close) - questions
         asks = {}
         for talk in talks:
             try:
-                before = talk.before_turn(self._renderer, room)
+                before = talk.before_turn(self._renderer, self._room_before)
             except PromptError as error:
                 logger.debug("A chunk is not judged: {}", error)
                 continue
             if talk.held != before.symbols:
                 fill(self._text, talk.lane, talk.held, before)
             sound = frames[id(talk)][-self.options.heard_frames :]
-            asks[id(talk)] = Ask(talk.lane, len(talk.held), torch.cat([sound.to(close), close]), self._slots)
+            asks[id(talk)] = Ask(
+                talk.lane, len(talk.held), torch.cat([sound.to(self._close), self._close]), self._slots
+            )
         return dict(zip(asks, ask(self._text, list(asks.values())), strict=True))
 
-    def forget_turn(self, talk: Talk, keep: int) -> None:
-        """Let go of the sound of this turn, but for its last ``keep`` samples."""
+    def forget_turn(self, talk: Talk) -> None:
+        """Let go of the sound of this turn."""
         self.drop_thought(talk)
-        if keep and talk.audio.stream.samples > keep:
-            talk.audio.keep(keep)
-        elif not keep:
-            talk.audio.clear()
+        talk.audio.clear()
 
     def take_up(self, talk: Talk) -> None:
         """The turn becomes part of the conversation, heard as the weights were trained."""
@@ -288,14 +295,10 @@ class Core:
 
 
 def _vocabulary(tokens: Tokens) -> Vocabulary:
-    control = {
-        tokens.im_start, tokens.im_end, tokens.think_start, tokens.think_end, tokens.audio_start, tokens.audio_end,
-        tokens.tts_start,
-    }  # fmt: skip
     return Vocabulary(
         text_ends=tokens.text_eos,
         span_end=tokens.tts_end,
-        forbidden=tuple(sorted(control - set(tokens.text_eos))),
+        forbidden=tuple(sorted(tokens.control - {tokens.tts_end, *tokens.text_eos})),
         unit_bias=tokens.unit_bias,
         unit_count=tokens.unit_count,
         unit_ends=tokens.unit_eos,

@@ -77,14 +77,16 @@ class Hearing:
     def encode(self, turns: Sequence[TurnAudio], exact: bool) -> list[Tensor]:
         """Frames [n, hidden size of the language model] of each turn so far; none where too little was heard."""
         missing = [(turn, at) for turn in turns for at in self._stale(turn, exact)]
+        groups: dict[int, list[tuple[TurnAudio, int]]] = {}
+        for turn, at in missing:
+            groups.setdefault(self._width(turn, at, exact), []).append((turn, at))
         found: dict[tuple[int, int], Tensor] = {}
-        for width in {self._width(turn, at, exact) for turn, at in missing}:
-            group = [(turn, at) for turn, at in missing if self._width(turn, at, exact) == width]
+        for width, group in groups.items():
             for (turn, at), states in zip(group, self._windows(group, width), strict=True):
                 found[id(turn), at] = states
         for turn, at in missing:
             if at < turn.stream.windows - 1:
-                turn.closed[at:] = [(turn.stream.loudest, found[id(turn), at]), *turn.closed[at + 1 :]]
+                turn.closed[at : at + 1] = [(turn.stream.loudest, found[id(turn), at])]
         return self._adapted([self._joined(turn, found) for turn in turns])
 
     @staticmethod
@@ -109,9 +111,7 @@ class Hearing:
     def _windows(self, group: Sequence[tuple[TurnAudio, int]], width: int) -> list[Tensor]:
         """States of the valid part of windows cut to ``width`` mel frames."""
         views = [turn.stream.features(at) for turn, at in group]
-        heard = [
-            min(turn.stream.frames - at * view.shape[1], width) for (turn, at), view in zip(group, views, strict=True)
-        ]
+        heard = [min(turn.stream.frames - at * turn.whole, width) for turn, at in group]
         stacked = torch.stack([view[:, :width] for view in views]).to(self._device, self._dtype)
         cut = width < views[0].shape[1]
         valid = torch.tensor(heard, device=self._device) if cut else None

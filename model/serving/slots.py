@@ -52,9 +52,11 @@ class Slot:
         return shares | {UNKNOWN: max(1.0 - sum(shares.values()), 0.0)}
 
 
-def make(encode: Callable[[str], Sequence[int]], name: str, question: str, labels: Sequence[str]) -> Slot:
-    """A slot of words. Raises ValueError for labels that are spelt alike."""
-    answers = tuple(tuple(encode(label)) for label in labels)
+def make(
+    encode: Callable[[str], Sequence[int]], name: str, question: str, labels: Sequence[str], lead: str = ""
+) -> Slot:
+    """A slot of words; each answer begins with ``lead``. Raises ValueError for labels that are spelt alike."""
+    answers = tuple(tuple(encode(lead + label)) for label in labels)
     if len(set(answers)) < len(answers):
         raise ValueError(f"Two labels of {name} are spelt alike. Choose labels that differ.")
     return Slot(name, tuple(encode(question)), tuple(labels), answers)

@@ -50,6 +50,8 @@ class Speaking:
         self._words, self._ahead = vocabulary, round(SECONDS_AHEAD * waves.unit_rate)
         self._text_sampling, self._unit_sampling = sampling
         self.streams: list[ReplyStream] = []
+        weight = text.model.get_output_embeddings().weight
+        self._forbidden = torch.tensor(vocabulary.forbidden, dtype=torch.long, device=weight.device)
         head = units.model.get_output_embeddings().weight
         first = vocabulary.unit_bias
         units_and_ends = [head[first : first + vocabulary.unit_count], head[list(vocabulary.unit_ends)]]
@@ -85,7 +87,7 @@ class Speaking:
 
     def _draw(self, streams: Sequence[ReplyStream], states: Sequence[Tensor]) -> None:
         logits = self._text.logits(torch.stack(list(states)))
-        logits[:, list(self._words.forbidden)] = -torch.inf
+        logits[:, self._forbidden] = -torch.inf
         uniforms = torch.tensor([s.text_uniform() for s in streams], device=logits.device)
         drawn = _drawn(logits, uniforms, self._text_sampling)
         for stream, state, token in zip(streams, states, drawn, strict=True):

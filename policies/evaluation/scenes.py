@@ -48,7 +48,20 @@ def load(path: Path) -> list[Scene]:
 
 def bundled(*files: str) -> list[Scene]:
     """The scenes that come along, of these files (``w1`` to ``w8``; all without an argument)."""
-    return [s for s in load(BUNDLED) if not files or s["id"].split("-")[0] in files]
+    return [s for s in load(BUNDLED) if not files or file_of(s) in files]
+
+
+def by_file(*files: str, of_each: int | None = None) -> dict[str, list[Scene]]:
+    """The scenes that come along by file, at most ``of_each`` of each."""
+    found: dict[str, list[Scene]] = {name: [] for name in files}
+    for scene in bundled(*files):
+        found[file_of(scene)].append(scene)
+    return {name: scenes[:of_each] for name, scenes in found.items()}
+
+
+def file_of(scene: Scene) -> str:
+    """The file that a scene is of."""
+    return str(scene["id"]).split("-")[0]
 
 
 def json_lines(path: Path) -> list[tuple[int, Scene]]:

@@ -27,7 +27,8 @@ from model.opens2s.features import LogMel
 from model.opens2s.interleave import Units
 from model.opens2s.layers import within
 from model.opens2s.omnispeech import SPEAKER_WIDTH
-from model.opens2s.splice import IGNORED, Batch
+from model.opens2s.splice import Batch
+from model.opens2s.tokens import IGNORE
 from model.training.stages.examples import Example, LostRowError, StageError, clip, read, speaker
 from model.training.stages.layout import Sheet
 from model.training.stages.learner import Packed
@@ -193,7 +194,7 @@ def pack(
 ) -> Packed:
     """Rows padded to the longest; the clips of all rows, in order."""
     lengths = torch.tensor([len(sheet.ids) for sheet in sheets])
-    labels = _padded([sheet.labels for sheet in sheets], IGNORED)
+    labels = _padded([sheet.labels for sheet in sheets], IGNORE)
     features, mask = log_mel(waves) if waves else (None, None)
     batch = Batch(
         ids=_padded([sheet.ids for sheet in sheets], pad),
@@ -207,7 +208,7 @@ def pack(
     voices = torch.stack([nobody if voice is None else voice for voice in speakers])
     spoken = [n for n, sheet in enumerate(sheets) if sheet.units]
     units = [sheets[n].units for n in spoken]
-    counts = (int((labels[:, 1:] != IGNORED).sum()), sum(map(len, units)))
+    counts = (int((labels[:, 1:] != IGNORE).sum()), sum(map(len, units)))
     if not spoken:
         return Packed(batch, None, counts, voices)
     sizes = torch.tensor(list(map(len, units)))

@@ -23,8 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from model.opens2s.omnispeech import OmniSpeech
-from model.opens2s.splice import IGNORED
-from model.opens2s.tokens import Tokens
+from model.opens2s.tokens import IGNORE, Tokens
 from model.training.stages.examples import Example, Item, LostRowError, Said
 from model.training.stages.layout import Sheet, Speller, lay, replies, unit_ids, words_of
 from model.training.stages.learner import Packed, nats, speak, train_only
@@ -112,5 +111,5 @@ class Reader(nn.Module):
         words = model.tts_lm_model.get_input_embeddings()(batch.ids).to(first.dtype)
         mask = torch.cat([batch.mask[:, :1], batch.mask], 1)
         states = speak(model, torch.cat([first, words], 1), mask)
-        labels = torch.nn.functional.pad(batch.labels, (1, 0), value=IGNORED)
+        labels = torch.nn.functional.pad(batch.labels, (1, 0), value=IGNORE)
         return nats(model.tts_lm_model.get_output_embeddings(), states, labels)[None]

@@ -17,7 +17,8 @@ from torch.nn.functional import cross_entropy
 
 from model.opens2s.interleave import Units, interleave
 from model.opens2s.omnispeech import OmniSpeech
-from model.opens2s.splice import IGNORED, Batch, splice
+from model.opens2s.splice import Batch, splice
+from model.opens2s.tokens import IGNORE
 from model.training.stages.layout import UNSEEN
 
 
@@ -81,7 +82,7 @@ def nats(head: nn.Module, states: Tensor, labels: Tensor) -> Tensor:
     The head is applied where there is a label only: a prompt's logits over the whole vocabulary are never made.
     """
     targets = labels[:, 1:]
-    here = targets != IGNORED
+    here = targets != IGNORE
     logits = head(states[:, :-1][here])
     return cross_entropy(logits.float(), targets[here], reduction="sum")
 

@@ -9,7 +9,8 @@ import torch
 from model.opens2s.compat import Compat
 from model.opens2s.config import OpenS2SConfig
 from model.opens2s.omnispeech import OmniSpeech
-from model.opens2s.splice import PLACEHOLDER, Batch
+from model.opens2s.splice import Batch
+from model.opens2s.tokens import AUDIO
 
 BINS, WINDOW = 8, 40  # of the encoder
 LM = {
@@ -50,6 +51,6 @@ def clips(*frames: int, seed: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
 
 def prompt(*ids: int) -> Batch:
     """One row; each -200 gets a clip of 30 frames."""
-    count = ids.count(PLACEHOLDER)
+    count = ids.count(AUDIO)
     features, mask = clips(*[30] * count) if count else (None, None)
     return Batch(torch.tensor([ids]), features=features, features_mask=mask)

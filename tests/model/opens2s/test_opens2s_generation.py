@@ -8,10 +8,11 @@ from model.opens2s.generation import Limits, generate, stream
 from model.opens2s.interleave import Units, interleave
 from model.opens2s.omnispeech import SPEAKER_WIDTH
 from model.opens2s.sampling import Sampling
-from model.opens2s.splice import PLACEHOLDER, Batch, splice
+from model.opens2s.splice import Batch, splice
+from model.opens2s.tokens import AUDIO
 from tests.model.opens2s.small import LM, build, prompt
 
-PROMPT = prompt(3, PLACEHOLDER, 4, 5)
+PROMPT = prompt(3, AUDIO, 4, 5)
 UNITS = range(10, 48)
 TEXT_EOS, UNIT_EOS = (39,), (49,)
 GREEDY = Sampling()

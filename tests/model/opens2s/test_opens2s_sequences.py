@@ -6,10 +6,11 @@ import torch
 from model.opens2s.errors import SequenceError
 from model.opens2s.interleave import Units, interleave, losses, order, shifted_cross_entropy, spans_of
 from model.opens2s.omnispeech import SPEAKER_WIDTH
-from model.opens2s.splice import IGNORED, PLACEHOLDER, Batch, splice
+from model.opens2s.splice import Batch, splice
+from model.opens2s.tokens import AUDIO, IGNORE
 from tests.model.opens2s.small import WINDOW, build, clips, prompt
 
-HERE = PLACEHOLDER
+HERE = AUDIO
 
 
 def batch():
@@ -18,7 +19,7 @@ def batch():
     ids = torch.tensor([[3, HERE, 4, HERE, 5, 6, 7, 8], [9, HERE, 10, 11, 12, 0, 0, 0]])
     present = torch.tensor([[1] * 8, [1] * 5 + [0] * 3])
     types = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 0, 0, 0]])
-    labels = torch.where(types == 1, ids, IGNORED)
+    labels = torch.where(types == 1, ids, IGNORE)
     return Batch(ids, present, labels, types, features, mask)
 
 
@@ -44,7 +45,7 @@ def test_clips_go_where_their_placeholders_are(left):
         assert torch.equal(row[present], wanted)
         assert not row[~present].any()
     assert bool(found.mask[1, 0]) is not left
-    assert found.types[found.mask == 0].unique().tolist() == [IGNORED]
+    assert found.types[found.mask == 0].unique().tolist() == [IGNORE]
     assert found.labels[found.types == 1].tolist() == [5, 6, 7, 10, 11, 12]
 
 
@@ -79,7 +80,7 @@ def test_only_upstream_trains_on_a_dummy_clip():
         length = (length - 1) // 2 + 1
     assert upstream.embeddings.shape[1] == 8 + length
     assert upstream.mask.sum(1).tolist() == [8 + length, 5 + length]
-    assert upstream.labels[1, 5 : 5 + length].unique().tolist() == [IGNORED]
+    assert upstream.labels[1, 5 : 5 + length].unique().tolist() == [IGNORE]
     assert splice(build().train(), silent).embeddings.shape[1] == 8
     assert splice(build("upstream"), silent).embeddings.shape[1] == 8
 
@@ -93,7 +94,7 @@ def test_the_order_of_states_and_units():
 
 
 def test_spans_may_touch_the_ends_of_a_row():
-    types = torch.tensor([[1, 1, 0, 1], [0, 0, 0, 0], [IGNORED, 0, 1, IGNORED]])
+    types = torch.tensor([[1, 1, 0, 1], [0, 0, 0, 0], [IGNORE, 0, 1, IGNORE]])
     assert spans_of(types) == [(0, 0, 2), (0, 3, 4), (2, 2, 3)]
 
 
@@ -147,4 +148,4 @@ def test_a_batch_that_is_not_spoken_has_one_loss():
 
 
 def test_no_label_no_loss():
-    assert shifted_cross_entropy(torch.zeros(1, 3, 5), torch.full((1, 3), IGNORED)) == 0
+    assert shifted_cross_entropy(torch.zeros(1, 3, 5), torch.full((1, 3), IGNORE)) == 0

@@ -5,7 +5,7 @@ import torch
 
 from model.opens2s.interleave import losses
 from model.opens2s.prompting import Clip, Message
-from model.opens2s.splice import IGNORED
+from model.opens2s.tokens import IGNORE
 from model.serving.thinking import TAGS
 from model.training.stages.data import pack
 from model.training.stages.empathy import Empathy
@@ -61,7 +61,7 @@ def test_every_reply_follows_the_prompt_that_serving_writes(speller):
     for sheet, prompt in zip(sheets, (turns[:1], turns), strict=True):
         served = speller.renderer.prompt(prompt).ids[:-1]
         assert tuple(sheet.ids[: len(served)]) == served
-        assert set(sheet.labels[: len(served)]) == {IGNORED}
+        assert set(sheet.labels[: len(served)]) == {IGNORE}
         assert sheet.labels[len(served) :] == sheet.ids[len(served) :]
         assert not sheet.units
 
@@ -109,12 +109,12 @@ def test_the_thought_stands_where_serving_puts_it(speller):
         assert tuple(sheet.ids[: len(served)]) == served
         place = sheet.ids.index(speller.tokens.think_end)
         assert sheet.labels[place] == speller.tokens.think_end
-        learnt = [label for label in sheet.labels[:place] if label != IGNORED]
+        learnt = [label for label in sheet.labels[:place] if label != IGNORE]
         assert len(learnt) >= sum(thought.learnt)
     assert "He doubts.\n" in speller.renderer.codec.decode(
         label
         for label in lay(speller, asked, None, natural(encode, "He doubts.")).labels
-        if label not in (IGNORED, speller.tokens.think_end)
+        if label not in (IGNORE, speller.tokens.think_end)
     )
 
 
@@ -132,7 +132,7 @@ def test_words_are_spelt_in_the_units_vocabulary(speller):
     (sheet,) = Words().lay(speller, talk(HEARD, SPOKEN), 0)
     words = speller.unit_codec.encode(SPOKEN.text)
     assert sheet.ids[: len(words)] == words
-    assert sheet.labels == [IGNORED] * len(words) + sheet.ids[len(words) :]
+    assert sheet.labels == [IGNORE] * len(words) + sheet.ids[len(words) :]
     assert sheet.clips == []
     (sheet,) = States().lay(speller, talk(HEARD, SPOKEN), 0)
     asked, said = (
