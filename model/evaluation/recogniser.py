@@ -6,27 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pocketsphinx import Decoder
 
-from model.interface import SAMPLE_RATE, PoiseError
-
-
-class RecogniserError(PoiseError):
-    """The recogniser is not installed."""
-
-    code = "no_recogniser"
+from model.interface import SAMPLE_RATE
 
 
 class Sphinx:
     """Decodes one clip at a time, as a whole."""
 
     def __init__(self) -> None:
-        """Raises RecogniserError where pocketsphinx is not installed."""
-        try:
-            from pocketsphinx import Decoder
-        except ImportError:
-            raise RecogniserError(
-                "pocketsphinx is not installed.", "Install it with: pip install 'poise-s2s[research]'."
-            ) from None
         self._decoder: Any = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
 
     def hear(self, samples: NDArray[np.float32]) -> str:

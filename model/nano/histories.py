@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.nano.ngram import Ngram
+from model.nano.general import Language
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Histories:
     Parents always have smaller numbers than their children.
     """
 
-    language: Ngram
+    language: Language
     start: int  # state of the language model at the start
     weight: float
     bonus: float

@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from model.interface import CHUNK_S, CHUNK_SAMPLES, EMOTIONS, EVENTS, Chunk, Percept
-from model.nano import weights
+from model.nano import emotion, phones, weights
 from model.nano.decoder import Decoder, Words
+from model.nano.emotion import EmotionHead
 from model.nano.features import TAIL, log_mel
 from model.nano.hearing import Ear, Encoder
+from model.nano.prosody import Prosody
 from model.nano.vocabulary import Vocabulary
 
 SPEECH_ON = 0.5  # VAD probability from which a chunk counts as speech
@@ -26,17 +28,18 @@ SILENCE_DB = -100.0
 
 
 class Ears:
-    """What all sessions share of hearing: the encoder and the vocabulary."""
+    """What all sessions share of hearing: the encoder, the emotion head and the vocabulary."""
 
-    def __init__(self, encoder: Encoder, vocabulary: Vocabulary) -> None:
-        self.encoder, self.vocabulary = encoder, vocabulary
+    def __init__(self, encoder: Encoder, emotions: EmotionHead, vocabulary: Vocabulary) -> None:
+        self.encoder, self.emotions, self.vocabulary = encoder, emotions, vocabulary
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Ears:
         """From ``folder`` (default: the shipped weights). Raises WeightsError."""
-        encoder = Encoder()
+        encoder, emotions = Encoder(), EmotionHead()
         weights.load(encoder, "hearing", folder)
-        return cls(encoder, Vocabulary.load(folder))
+        weights.load(emotions, emotion.WEIGHTS, folder)
+        return cls(encoder, emotions, Vocabulary.load(folder))
 
     def open(self) -> Hearing:
         """Ears of a new session."""
@@ -58,10 +61,11 @@ class Ears:
 
 
 class Manner:
-    """How the current turn is said: pooled states and levels over its speech."""
+    """How the current turn is said: pooled states, levels and prosody over its speech."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: Encoder, emotions: EmotionHead) -> None:
+        self._encoder, self._emotions, self._prosody = encoder, emotions, Prosody()
+        self._phone = phones.BLANK  # that the last frame was likeliest to be
         self.reset()
 
     def reset(self) -> None:
@@ -70,6 +74,7 @@ class Manner:
         self._sum = torch.zeros(self._encoder.config.dim)
         self._squares = torch.zeros(self._encoder.config.dim)
         self._count, self._power = 0, 0.0
+        self._prosody.reset()
         self.pause_s = 0.0
 
     @property
@@ -82,8 +87,12 @@ class Manner:
         """RMS of the speech so far, dB re full scale."""
         return 10.0 * float(np.log10(self._power / self._count + 1e-10)) if self._count else SILENCE_DB
 
-    def add(self, state: torch.Tensor, chunk: Chunk) -> None:
-        """Take in the state [dim] of one chunk."""
+    def add(self, state: torch.Tensor, logp: NDArray[np.float32], chunk: Chunk) -> None:
+        """Take in the state [dim] and the phone posteriors [4, phones] of one chunk."""
+        best = logp.argmax(axis=1)
+        new = best[(best != phones.BLANK) & (best != np.append(self._phone, best[:-1]))]
+        self._phone = int(best[-1])
+        self._prosody.add(chunk.pcm, chunk.speech >= SPEECH_ON, len(new), int(np.isin(new, phones.VOWELS).sum()))
         if chunk.speech < SPEECH_ON:
             self.pause_s += CHUNK_S if self._count else 0.0
             return
@@ -98,14 +107,15 @@ class Manner:
         recent = torch.stack(self._speech).mean(dim=0) if self._speech else torch.zeros_like(state)
         return torch.stack([state, recent, self._sum / max(self._count, 1)])
 
+    def features(self) -> torch.Tensor:
+        """What the emotion head reads: mean and spread of the states of speech, and prosody; [2 dim + prosody.SIZE]."""
+        mean = self._sum / max(self._count, 1)
+        spread = (self._squares / max(self._count, 1) - mean.square()).clamp(min=0.0).add(1e-5).sqrt()
+        return torch.cat([mean, spread, torch.from_numpy(self._prosody.vector())])
+
     def emotion(self) -> dict[str, float] | None:
         """Probability of each emotion; None while there is too little speech."""
-        if self.spoken_s < EMOTION_AFTER_S:
-            return None
-        mean = self._sum / self._count
-        spread = (self._squares / self._count - mean.square()).clamp(min=0.0).add(1e-5).sqrt()
-        logits = self._encoder.emotion(torch.cat([mean, spread]))
-        return _named(EMOTIONS, logits)
+        return _named(EMOTIONS, self._emotions(self.features())) if self.spoken_s >= EMOTION_AFTER_S else None
 
     def facing(self) -> float | None:
         """Probability that the speaker faces the microphone; None before there is speech."""
@@ -121,7 +131,7 @@ class Hearing:
         self._encoder = ears.encoder
         self._ear = Ear(ears.encoder)
         self._decoder = Decoder(ears.vocabulary)
-        self._manner = Manner(ears.encoder)
+        self._manner = Manner(ears.encoder, ears.emotions)
 
     @torch.inference_mode()
     def hear(self, chunk: Chunk) -> Percept:
@@ -132,7 +142,7 @@ class Hearing:
     def take(self, chunk: Chunk, logp: NDArray[np.float32], state: torch.Tensor) -> Percept:
         """The percept of a chunk whose posteriors [4, phones] and manner state [dim] are known already."""
         self._decoder.step(logp)
-        self._manner.add(state, chunk)
+        self._manner.add(state, logp, chunk)
         return self._percept(chunk, state, self._decoder.transcript())
 
     def _percept(self, chunk: Chunk, state: torch.Tensor, words: Words) -> Percept:

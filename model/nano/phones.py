@@ -11,6 +11,7 @@ AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T
 """
 PHONES = _SYMBOLS.split()
 INDEX = {phone: number for number, phone in enumerate(PHONES, 1)}
+VOWELS = [number for phone, number in INDEX.items() if phone[0] in "AEIOU"]
 COUNT = len(PHONES) + 1  # with the blank
 
 

@@ -31,9 +31,10 @@ class SamplingSettings(Settings):
 
 @dataclass(frozen=True)
 class Step:
-    """One unit, and the words that ended with it."""
+    """One unit, the symbol of the state that it sounds, and the words that ended with it."""
 
     unit: int
+    symbol: int
     ended: tuple[int, ...]
 
 
@@ -65,8 +66,9 @@ class Speaking:
         now.unit = draw(units, self._settings.temperature, self._settings.top_k, self._generator)
         move = draw(moves, self._settings.move_temperature, len(moves), self._generator)
         now.step += 1
-        longest = LONGEST.get(now.symbols[now.pointer], LONGEST_PAUSE)
-        return Step(now.unit, self._move(max(move, 1) if now.elapsed + 1 >= longest else move))
+        symbol = now.symbols[now.pointer]
+        longest = LONGEST.get(symbol, LONGEST_PAUSE)
+        return Step(now.unit, symbol, self._move(max(move, 1) if now.elapsed + 1 >= longest else move))
 
     def _take(self, count: int) -> list[torch.Tensor]:
         """Inputs of up to ``count`` more states, as far as there are any."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from model.nano import vocoder
 from model.nano.causal import State
 from model.nano.frames import CEPSTRUM, CHANNELS, HOP, silence
-from model.nano.states import SpeechError
-from model.nano.units import UNIT_FRAMES, Codebook, TokenDecoder
+from model.nano.states import END, SpeechError
+from model.nano.units import UNIT_FRAMES, UNTOLD, Codebook, TokenDecoder
 
 PEAK = 0.95
 
@@ -38,26 +38,32 @@ class Token2Wav:
         self._units = 0
 
     @torch.inference_mode()
-    def push(self, units: Sequence[int]) -> NDArray[np.float32]:
-        """Sound [n] that these units (0..1023) complete; may be empty. Raises SpeechError for an unknown unit."""
+    def push(self, units: Sequence[int], symbols: Sequence[int] | None = None) -> NDArray[np.float32]:
+        """Sound [n] that these units (0..1023) complete; may be empty.
+
+        ``symbols``: for each unit the symbol of the state that it sounds, where known: speech is clearer with them.
+        Raises SpeechError for an unknown unit.
+        """
         codes = len(self._codebook.table)
         if any(not 0 <= unit < codes for unit in units):
             raise SpeechError(f"A unit is not in 0..{codes - 1}.", "Decode with the tokenizer that made the units.")
         if not units:
             return np.zeros(0, dtype=np.float32)
         self._units += len(units)
-        return self._sound(self._frames(self._codebook.vectors(torch.tensor([list(units)]))))
+        told = torch.tensor([list(symbols) if symbols is not None else [UNTOLD] * len(units)])
+        return self._sound(self._frames(self._codebook.vectors(torch.tensor([list(units)])), told))
 
     @torch.inference_mode()
     def flush(self) -> NDArray[np.float32]:
         """The rest, so that every unit has given 640 samples."""
         if not self._units:
             return np.zeros(0, dtype=np.float32)
-        end = torch.zeros(1, self._decoder.config.delay, self._codebook.table.shape[1])
-        return self._sound(torch.cat((self._frames(end), silence(1, vocoder.LATE)), 1))
+        delay = self._decoder.config.delay
+        end = self._frames(torch.zeros(1, delay, self._codebook.table.shape[1]), torch.full((1, delay), END))
+        return self._sound(torch.cat((end, silence(1, vocoder.LATE)), 1))
 
-    def _frames(self, vectors: torch.Tensor) -> torch.Tensor:
-        late, self._net = self._decoder(vectors, self._delivery, self._net)
+    def _frames(self, vectors: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
+        late, self._net = self._decoder(vectors, symbols, self._delivery, self._net)
         drop, self._skip = min(self._skip, late.shape[1]), max(self._skip - late.shape[1], 0)
         frames: torch.Tensor = late[:, drop:].clone()
         frames[..., CEPSTRUM + 1] = frames[..., CEPSTRUM + 1].sigmoid()

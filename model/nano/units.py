@@ -1,7 +1,8 @@
 """The speech tokenizer: 25 units a second from one codebook of 1,024, and the decoder from units to frames.
 
-Knows frames of the default voice and the delivery, which both ends are told so that units need not carry it.
-What frames sound like as a wave is `vocoder`'s business. Encoding is for training; decoding streams,
+Knows frames of the default voice and the delivery, which both ends are told so that units need not carry it;
+the decoder is also told which phone each unit sounds, where that is known. What frames sound like as a wave is
+`vocoder`'s business. Encoding is for training; decoding streams,
 ``delay`` units behind. The encoder is a fitted projection: a learned one collapsed to three codes in the
 time there is, this one uses them all from the start.
 """
@@ -15,10 +16,12 @@ from torch.nn import functional as F
 from model.nano.causal import CausalStack, State
 from model.nano.config import UnitsConfig
 from model.nano.frames import CEPSTRUM, CHANNELS, HOP, SAMPLE_RATE
+from model.nano.states import END, SYMBOLS
 
 UNIT_FRAMES = 4
 UNIT_SAMPLES = UNIT_FRAMES * HOP
 UNIT_RATE = SAMPLE_RATE / UNIT_SAMPLES
+UNTOLD = SYMBOLS  # stands for the symbol of a unit of which nobody knows what it sounds
 
 
 class UnitEncoder(nn.Module):
@@ -72,6 +75,7 @@ class TokenDecoder(nn.Module):
         super().__init__()
         self.config = config
         self.enter = nn.Linear(config.code_width, config.width)
+        self.symbol = nn.Embedding(SYMBOLS + 1, config.width)
         self.delivery = nn.Embedding(config.deliveries, config.width)
         self.units = CausalStack(config.width, config.inner, config.decoder_blocks)
         self.split = nn.Linear(config.width, UNIT_FRAMES * config.frame_width)
@@ -80,19 +84,29 @@ class TokenDecoder(nn.Module):
         self.leave = nn.Linear(config.frame_width, CHANNELS)
 
     def forward(
-        self, vectors: torch.Tensor, delivery: torch.Tensor, state: tuple[State, State] | None = None
+        self,
+        vectors: torch.Tensor,
+        symbols: torch.Tensor,
+        delivery: torch.Tensor,
+        state: tuple[State, State] | None = None,
     ) -> tuple[torch.Tensor, tuple[State, State]]:
-        """Code vectors [B, n, 16] (zeros past the end) -> [B, 4 n, 32], late by ``delay`` units, and the state."""
+        """Units to frames, late by ``delay`` units.
+
+        From code vectors [B, n, 16] (zeros past the end) and the symbols of the states that they sound [B, n] (END
+        past the end, or UNTOLD), delivery [B] and the state after the units before. Gives frames [B, 4 n, 32] and
+        the new state.
+        """
         before = state if state is not None else (None, None)
-        x = self.enter(vectors) + self.delivery(delivery)[:, None]
+        x = self.enter(vectors) + self.symbol(symbols) + self.delivery(delivery)[:, None]
         x, slow = self.units(x, before[0])
         x = self.split(x).reshape(x.shape[0], -1, self.config.frame_width)
         x, quick = self.frames(x, before[1])
         return self.leave(self.norm(x)).float(), (slow, quick)
 
-    def at_once(self, vectors: torch.Tensor, delivery: torch.Tensor) -> torch.Tensor:
-        """Code vectors [B, n, 16] -> frames [B, 4 n, 32] in their place."""
-        late: torch.Tensor = self(F.pad(vectors, (0, 0, 0, self.config.delay)), delivery)[0]
+    def at_once(self, vectors: torch.Tensor, symbols: torch.Tensor, delivery: torch.Tensor) -> torch.Tensor:
+        """Code vectors [B, n, 16] and symbols [B, n] -> frames [B, 4 n, 32] in their place."""
+        rest = self.config.delay
+        late: torch.Tensor = self(F.pad(vectors, (0, 0, 0, rest)), F.pad(symbols, (0, rest), value=END), delivery)[0]
         return late[:, UNIT_FRAMES * self.config.delay :]
 
 

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from model.interface import WeightsError
 from model.nano import lexicon, ngram
+from model.nano.general import Language, Mixture
 from model.nano.lexicon import Pronunciation
 from model.nano.phones import COUNT, indices
 from model.nano.weights import FOLDER
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+GENERAL = 0.5  # share of general English in the language model
 
 
 class Vocabulary:
@@ -29,11 +31,9 @@ class Vocabulary:
     Node 0 is the start of a turn. All roots share the same children; children of one node lie side by side.
     """
 
-    def __init__(self, entries: Mapping[str, tuple[Pronunciation, ...]], language: ngram.Ngram) -> None:
+    def __init__(self, entries: Mapping[str, tuple[Pronunciation, ...]], language: Language) -> None:
         """``entries``: words in the order of the language model's symbols, which has two marks more than words."""
-        if language.size != len(entries) + 2:
-            wrong = f"The language model has {language.size} symbols and the word list {len(entries)} words."
-            raise WeightsError(wrong, "Restore both with 'git checkout -- model/weights', or train both anew.")
+        _check(entries, language)
         self.words = list(entries)
         self.language = language
         self.start = language.state([len(self.words)])
@@ -44,7 +44,9 @@ class Vocabulary:
     def load(cls, folder: Path | None = None) -> Vocabulary:
         """From ``folder`` (default: the shipped weights). Raises WeightsError."""
         place = folder or FOLDER
-        return cls(lexicon.read(place / "lexicon.txt.xz"), ngram.load(place / "words.ngram"))
+        entries, own = lexicon.read(place / "lexicon.txt.xz"), ngram.load(place / "words.ngram")
+        _check(entries, own)
+        return cls(entries, Mixture(own, list(entries), GENERAL))
 
     def _grow(self, spelled: list[tuple[Pronunciation, ...]]) -> None:
         """Build the tree level by level from the sorted pronunciations, so that siblings are neighbours."""
@@ -93,6 +95,12 @@ class Vocabulary:
             np.maximum.at(best, self.parent[level], best[level])
         best[:COUNT] = best[0]
         return np.asarray(best - best[0], np.float64)
+
+
+def _check(entries: Mapping[str, tuple[Pronunciation, ...]], language: Language) -> None:
+    if language.size != len(entries) + 2:
+        wrong = f"The language model has {language.size} symbols and the word list {len(entries)} words."
+        raise WeightsError(wrong, "Restore both with 'git checkout -- model/weights', or train both anew.")
 
 
 @lru_cache(maxsize=1)

@@ -92,6 +92,7 @@ class Voice:
         self, speaking: Speaking, sound: Token2Wav, cancelled: Callable[[], bool]
     ) -> Generator[VoicePiece, None, None]:
         units: list[int] = []
+        symbols: list[int] = []
         ends: list[tuple[int, int]] = []
         total = played = number = 0
         while not cancelled():
@@ -99,16 +100,17 @@ class Voice:
             if step is not None:
                 total += 1
                 units.append(step.unit)
+                symbols.append(step.symbol)
                 ends += [(word, total * UNIT_SAMPLES) for word in step.ended]
                 if len(units) < PIECES[min(number, len(PIECES) - 1)]:
                     continue
-            pcm = sound.push(units)
+            pcm = sound.push(units, symbols)
             if step is None:
                 pcm = np.concatenate((pcm, sound.flush()))
             played += len(pcm)
             over = [end for end in ends if end[1] <= played or step is None]
             if units or len(pcm):
                 yield VoicePiece(tuple(units), pcm, tuple(over))
-            ends, units, number = ends[len(over) :], [], number + 1
+            ends, units, symbols, number = ends[len(over) :], [], [], number + 1
             if step is None:
                 return

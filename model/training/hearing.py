@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from model.interface import EMOTIONS, EVENTS
 from model.nano import phones, weights
@@ -35,12 +37,30 @@ EVENT_OF = {
     "breathing": "sigh",
     "crying baby": "cry",
 }
-FRAMES = (512, 1024, 1536)  # mel frames of a turn: 5.12, 10.24, 15.36 s
+FRAMES = {512: 0.2, 1024: 0.35, 1536: 0.25, 2048: 0.2}  # mel frames of a turn (5.12 to 20.48 s): share of batches
 START_FRAMES = 512
-SHARES = (0.62, 0.26, 0.12)  # of turns: recorded, synthetic, synthetic with known phone times
+SHARES = (0.8, 0.15, 0.05)  # of turns: recorded, synthetic, synthetic with known phone times
+WORTH = {"libri": 3.0, "wakeword": 0.3, "precise": 0.3, "keywords": 0.3}  # of a second of a corpus, others 1
 UNKNOWN = -100
 TAIL = 4  # chunks at the end of a phrase that tell whether it is finished and who is addressed
+MASKED, NOISY, BANDED = 0.15, 0.2, 0.05  # of turns
+AWAY, ROOMS = 0.07, 0.1  # of clips: turned away, in a room
 BUDGET = 8 * 1024  # mel frames of a batch: small, for more updates in the time box
+
+
+class Pool:
+    """Clips to draw from, by seconds: else the thousands of single words would crowd out whole sentences."""
+
+    def __init__(self, sources: Sequence[Mels]) -> None:
+        self._clips = [(m, c) for m in sources for c in m.clips if c.split == "train" and c.text and c.length > 6400]
+        self._weights = list(accumulate(c.length * WORTH.get(c.corpus, 1.0) for _, c in self._clips))
+
+    def __bool__(self) -> bool:
+        return bool(self._clips)
+
+    def draw(self, chance: random.Random) -> tuple[Mels, Clip]:
+        """One clip and the cache that holds it."""
+        return chance.choices(self._clips, cum_weights=self._weights)[0]
 
 
 @dataclass
@@ -83,24 +103,19 @@ class Turns:
     ) -> None:
         self._pronounce, self._finished = pronounce, finished
         self._times = timed[1] if timed else {}
-        self._timed = self._speech([timed[0]]) if timed else []
-        self._real = self._speech([recorded])
-        self._synthetic = self._speech(rendered)
+        self._timed = Pool([timed[0]] if timed else [])
+        self._real, self._synthetic = Pool([recorded]), Pool(rendered)
         self._noise = [(noise, clip) for clip in noise.clips if clip.split == "train"]
         self._events = [(m, c) for m, c in self._noise if c.event in EVENT_OF]
 
-    @staticmethod
-    def _speech(sources: Sequence[Mels]) -> list[tuple[Mels, Clip]]:
-        return [(m, c) for m in sources for c in m.clips if c.split == "train" and c.text and c.length > 6400]
-
-    def example(self, frames: int, chance: random.Random, pool: Sequence[tuple[Mels, Clip]]) -> Example:
+    def example(self, frames: int, chance: random.Random, pool: Pool) -> Example:
         """One turn of ``frames`` mel frames (a multiple of 16), of clips of ``pool``."""
         mel = np.full((frames, MELS), np.log(FLOOR), np.float32)
         done = Example(mel, [], [], np.zeros(frames // 16, np.int64), np.full(frames // 4, UNKNOWN))
         at = chance.randint(0, min(80, frames // 16))
         level = chance.uniform(-12, 10)
         for _ in range(8):
-            source, clip = chance.choice(pool)
+            source, clip = pool.draw(chance)
             speech = mels.warp(source[clip], chance)
             if len(speech) + at > frames:
                 continue
@@ -112,10 +127,10 @@ class Turns:
         return done
 
     def _place(self, turn: Example, speech: NDArray[np.float32], clip: Clip, at: int, chance: random.Random) -> None:
-        away = chance.random() < 0.1
+        away = chance.random() < AWAY
         if away:
             speech = mels.gain(mels.band(mels.room(speech, chance, 2.0), 50, 3500), -chance.uniform(8, 13))
-        elif chance.random() < 0.15:
+        elif chance.random() < ROOMS:
             speech = mels.room(speech, chance)
         end = at + len(speech)
         turn.mel[at:end] = np.logaddexp(turn.mel[at:end], speech)
@@ -145,29 +160,42 @@ class Turns:
 
     def _surround(self, turn: Example, chance: random.Random) -> None:
         mel = turn.mel
-        if chance.random() < 0.25:
+        if chance.random() < NOISY:
             source, clip = chance.choice(self._noise)
             mel = mels.mix(mel, source[clip], chance.uniform(6, 32))
-        if chance.random() < 0.07:
+        if chance.random() < BANDED:
             mel = mels.band(mel, 300, 3400)
         mel = np.logaddexp(mel, mels.hiss(len(mel), chance.uniform(-85, -50), chance)).astype(np.float32)
-        if chance.random() < 0.25:
+        if chance.random() < MASKED:
             mels.mask(mel, chance)
         turn.mel = mel
 
     def batches(self, chance: random.Random) -> Iterator[list[Example]]:
         """An endless stream of batches of one length each."""
         while True:
-            frames = chance.choices(FRAMES, (0.35, 0.4, 0.25))[0]
+            frames = chance.choices(list(FRAMES), list(FRAMES.values()))[0]
             pools = chance.choices(
                 (self._real, self._synthetic, self._timed or self._synthetic), SHARES, k=BUDGET // frames
             )
             yield [self.example(frames, chance, pool) for pool in pools]
 
+    def ahead(self, chance: random.Random) -> Iterator[list[Example]]:
+        """`batches`, composed by another process while the net learns."""
+        return iter(DataLoader(_Ahead(self, chance.getrandbits(64)), batch_size=None, num_workers=1, prefetch_factor=4))
+
     def timed_batches(self, chance: random.Random) -> Iterator[list[Example]]:
         """An endless stream of short turns whose phones are known in time."""
         while True:
             yield [self.example(START_FRAMES, chance, self._timed) for _ in range(BUDGET // START_FRAMES)]
+
+
+class _Ahead(IterableDataset[list[Example]]):
+    def __init__(self, turns: Turns, seed: int) -> None:
+        super().__init__()
+        self._turns, self._seed = turns, seed
+
+    def __iter__(self) -> Iterator[list[Example]]:
+        return self._turns.batches(random.Random(self._seed))
 
 
 def loss_of(module: nn.Module, batch: list[Example]) -> tuple[torch.Tensor, dict[str, float]]:
@@ -262,7 +290,7 @@ def train(
     run(encoder, turns.timed_batches, loss_of, work / "hearing-start", start)
     plan = Plan(minutes=0.9 * minutes, rate=rate)
     figures = run(
-        encoder, turns.batches, loss_of, work / "hearing", plan,
+        encoder, turns.ahead, loss_of, work / "hearing", plan,
         evaluate=lambda module: evaluate(module, dev, pronounce),
     )  # fmt: skip
     weights.save(encoder, "hearing", out)

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pocketsphinx import get_model_path
 
-from model.nano import lexicon, spelling
+from model.nano import general, lexicon, spelling
 from model.nano.lexicon import Pronunciation
 from model.nano.weights import FOLDER
 from model.training import spelling as spelling_training
 from model.training import wording
 
-SIZE = 28_000  # words
+SIZE = 60_000  # words
 ALTERNATES = 3  # pronunciations per word at most
 _WORD = re.compile(r"[a-z']*[a-z][a-z']*")
 CUTOFF = (0.0, 0.0, 2.0, 2.0, 3.0, 4.0)  # of the letters-to-sounds model: 0.4 MB
@@ -39,12 +40,7 @@ def cmudict(path: Path) -> dict[str, list[Pronunciation]]:
 
 def general_logp(words: Iterable[str]) -> NDArray[np.float64]:
     """Natural log unigram probabilities of ``words`` in pocketsphinx's general model (-99 where unknown)."""
-    from pocketsphinx import Decoder, get_model_path
-
-    decoder = Decoder(lm=get_model_path("en-us/en-us.lm.bin"), loglevel="FATAL")
-    model, logmath = decoder.get_lm("_default"), decoder.logmath
-    known = (model.prob([word]) for word in words)
-    return np.array([max(-99.0, logmath.log_to_ln(p)) for p in known])
+    return np.array([max(-99.0, general.LN * general.model().prob([word])) for word in words])
 
 
 def choose(own: Counter[str], dictionary: dict[str, list[Pronunciation]], size: int) -> list[str]:
@@ -71,8 +67,6 @@ def entries_of(
 
 def make(texts: Iterable[wording.Saying], out: Path) -> None:
     """Train the letters-to-sounds model, choose the words, and write both into ``out``."""
-    from pocketsphinx import get_model_path
-
     dictionary = cmudict(Path(get_model_path("en-us/cmudict-en-us.dict")))
     entries = [(word, phones) for word, all_ in dictionary.items() for phones in all_]
     model, pairs = spelling_training.train(entries, len(CUTOFF), CUTOFF)

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from model.interface import PoiseError, TextEncoder
-from model.nano import lexicon
-from model.training import aligned, exchanges, hearing, language, llm, prepare, replies, voice, wording
+from model.nano import lexicon, weights
+from model.nano.hearing import Encoder
+from model.training import aligned, emotion, exchanges, hearing, language, llm, prepare, replies, voice, wording
 from model.training import lexicon as words
+from model.training.cache import Cache
 from model.training.mels import Mels
 
 Scenes = dict[str, list[dict[str, Any]]]  # by the name of their file
@@ -24,7 +26,7 @@ TRAIN = (*HEARD, "w5", "w6", "w7")
 DEV = "w8"
 SHARES = {"hearing": 0.5, "units": 0.1, "decoder": 0.25, "llm": 0.15}  # of the time box
 TIMED_TEXTS = 1500
-STAGES = ("data", "words", "hearing", "voice", "replies")
+STAGES = ("data", "words", "hearing", "emotion", "voice", "replies")
 
 
 class RecipeError(PoiseError):
@@ -36,14 +38,23 @@ class RecipeError(PoiseError):
 class Recipe:
     """One run of the recipe: ``data`` in, ``work`` for caches and checkpoints, ``out`` for weights."""
 
-    def __init__(self, data: Path, scenes: Scenes, work: Path, out: Path, minutes: float, embed: TextEncoder) -> None:
+    def __init__(
+        self,
+        data: Path,
+        scenes: Scenes,
+        work: Path,
+        out: Path,
+        minutes: float,
+        embed: TextEncoder,
+        tell: Callable[[str], None],
+    ) -> None:
         for folder in ("speech", "noise", "exchanges"):
             if not (data / folder).is_dir():
                 raise RecipeError(
                     f"{data} has no folder {folder}/.", "Give a data folder as docs/training.md describes."
                 )
         self._data, self._scenes, self._work, self._out = data, scenes, work, out
-        self._minutes, self._embed = minutes, embed
+        self._minutes, self._embed, self._tell = minutes, embed, tell
         self._exchanges = [e for path in sorted((data / "exchanges").glob("*.exchanges")) for e in exchanges.read(path)]
         out.mkdir(parents=True, exist_ok=True)
         self._write_scenes()
@@ -87,6 +98,17 @@ class Recipe:
         dev["scenes"] = (unseen, random.Random(0).sample(unseen.clips, min(100, len(unseen.clips))))
         hearing.train(turns, dev, pronounce, self._work, self._out, SHARES["hearing"] * self._minutes)
 
+    def emotion(self) -> None:
+        """The emotion head, on the ear as it is now."""
+        encoder = Encoder()
+        weights.load(encoder, "hearing", self._out)
+        cache = {name: Cache(self._work / "cache" / name) for name in ("scenes", "exchanges", "scenes_dev")}
+        scenes = [clip for clip in cache["scenes"].clips if clip.id.startswith(HEARD)]
+        told = [clip for clip in cache["exchanges"].clips if clip.split == "train"]
+        taught = [(cache["scenes"], scenes), (cache["exchanges"], told)]
+        figures = emotion.train(encoder, taught, (cache["scenes_dev"], cache["scenes_dev"].clips), self._out)
+        self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+
     @staticmethod
     def _dev(source: Mels, corpus: str) -> list[Any]:
         clips = [clip for clip in source.clips if clip.corpus == corpus and clip.split == "dev"]
@@ -127,7 +149,7 @@ def run(
     for name in only:
         if name not in STAGES:
             raise RecipeError(f"There is no stage {name!r}.", f"Take of {', '.join(STAGES)}.")
-    recipe = Recipe(data, scenes, work, out, minutes, embed)
+    recipe = Recipe(data, scenes, work, out, minutes, embed, tell)
     for name in STAGES:
         if name in only:
             tell(f"stage {name}")

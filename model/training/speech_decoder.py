@@ -18,12 +18,11 @@ from torch.nn import functional as F
 
 from model.interface import DELIVERIES
 from model.nano.config import SpeechDecoderConfig
-from model.nano.phones import INDEX
 from model.nano.speech_decoder import WINDOW, SpeechDecoder, states_needed
-from model.nano.states import COMMA, END, QUESTION, STOP
-from model.nano.units import UNIT_SAMPLES, Tokenizer
-from model.training.flite import PAUSE
+from model.nano.states import END
+from model.nano.units import Tokenizer
 from model.training.loop import Plan, run
+from model.training.sounding import pointers_of, symbols_of
 from model.training.units import features
 from model.training.voice_data import VoiceClip, VoiceData
 
@@ -59,31 +58,10 @@ class Batch:
     seed: int
 
 
-def symbols_of(clip: VoiceClip) -> tuple[list[int], list[int]]:
-    """Symbols of a clip's states and whether each starts a word; END last."""
-    symbols: list[int] = []
-    starts: list[int] = []
-    word = -1
-    for phone, owner in zip(clip.phones, clip.owners, strict=True):
-        if phone == PAUSE:
-            mark = clip.after[word] if word >= 0 else ""
-            last = len(symbols) == len(clip.phones) - 1
-            kind = QUESTION if "?" in mark else STOP if last or any(m in mark for m in ".!") else COMMA
-            symbols.append(kind)
-            starts.append(0)
-        else:
-            symbols.append(INDEX[phone])
-            starts.append(int(owner != word))
-            word = owner
-    return [*symbols, END], [*starts, 0]
-
-
 def lesson(clip: VoiceClip, units: torch.Tensor, config: SpeechDecoderConfig) -> Lesson | None:
     """A clip as it is taught; None where the pointer would have to leap too far."""
     symbols, starts = symbols_of(clip)
-    middles = np.arange(len(units)) * UNIT_SAMPLES + UNIT_SAMPLES // 2
-    pointers = np.searchsorted(np.array(clip.ends), middles, side="right")
-    pointers = np.append(np.minimum(pointers, len(symbols) - 2), len(symbols) - 1)
+    pointers = np.append(pointers_of(clip, len(units)), len(symbols) - 1)
     if np.diff(pointers).max() >= config.advances:
         return None
     order: list[int] = []

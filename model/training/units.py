@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,30 +18,40 @@ from torch.nn import functional as F
 from model.interface import DELIVERIES
 from model.nano.config import UnitsConfig
 from model.nano.frames import CEPSTRUM, CHANNELS, Frames, log_spectrum_basis, silence
-from model.nano.units import UNIT_FRAMES, Tokenizer
+from model.nano.states import END
+from model.nano.units import UNIT_FRAMES, UNTOLD, Tokenizer
 from model.training.loop import Plan, run
-from model.training.voice_data import VoiceData
+from model.training.sounding import pointers_of, symbols_of
+from model.training.voice_data import VoiceClip, VoiceData
 
 CROP = 80  # units of a training crop, 3.2 s
 BURN_IN = 12  # units at the start of a crop from mid-clip that count for nothing
 BATCH = 8
+UNTOLD_SHARE = 0.1  # of crops: so that units alone can be decoded too
 POINTS = 48  # places on the mel axis at which spectra are compared
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """One clip as the voice's nets see it: float16 [4 n, 32], delivery number."""
+    """One clip as the voice's nets see it: float16 [4 n, 32], symbol of each unit's state [n], delivery number."""
 
     id: str
     channels: torch.Tensor
+    symbols: torch.Tensor
     delivery: int
+
+    def part(self, start: int, stop: int | None = None) -> Spoken:
+        """Units ``start`` to ``stop``."""
+        ends = (UNIT_FRAMES * start, None if stop is None else UNIT_FRAMES * stop)
+        return replace(self, channels=self.channels[slice(*ends)], symbols=self.symbols[start:stop])
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops: channels [B, 4 n, 32], delivery [B], ``present`` [B, n] (units inside the clip), ``counts`` [B, n]."""
+    """Crops: channels [B, 4 n, 32], symbols [B, n], delivery [B]; units ``present`` in the clip and what ``counts``."""
 
     channels: torch.Tensor
+    symbols: torch.Tensor
     delivery: torch.Tensor
     present: torch.Tensor
     counts: torch.Tensor
@@ -49,7 +59,14 @@ class Batch:
 
 def features(data: VoiceData, split: str) -> list[Spoken]:
     """All clips of a split as frames."""
-    return [Spoken(clip.id, data.frames(clip), DELIVERIES.index(clip.delivery)) for clip in data.split(split)]
+    return [spoken(clip, data.frames(clip)) for clip in data.split(split)]
+
+
+def spoken(clip: VoiceClip, channels: torch.Tensor) -> Spoken:
+    """One clip with its frames [4 n, 32]."""
+    symbols = torch.tensor(symbols_of(clip)[0])
+    pointers = torch.from_numpy(pointers_of(clip, len(channels) // UNIT_FRAMES))
+    return Spoken(clip.id, channels, symbols[pointers], DELIVERIES.index(clip.delivery))
 
 
 def crops(clips: list[Spoken]) -> Callable[[random.Random], Iterator[Batch]]:
@@ -62,24 +79,29 @@ def crops(clips: list[Spoken]) -> Callable[[random.Random], Iterator[Batch]]:
     return stream
 
 
-def _crop(clip: Spoken, chance: random.Random) -> tuple[torch.Tensor, int, bool]:
-    length = len(clip.channels) // UNIT_FRAMES
-    start = 0 if chance.random() < 0.3 else chance.randrange(max(length - CROP // 2, 1))
-    return clip.channels[UNIT_FRAMES * start : UNIT_FRAMES * (start + CROP)], clip.delivery, start > 0
+def _crop(clip: Spoken, chance: random.Random) -> tuple[Spoken, bool]:
+    start = 0 if chance.random() < 0.3 else chance.randrange(max(len(clip.symbols) - CROP // 2, 1))
+    part = clip.part(start, start + CROP)
+    if chance.random() < UNTOLD_SHARE:
+        part = replace(part, symbols=torch.full_like(part.symbols, UNTOLD))
+    return part, start > 0
 
 
-def collate(crops_: list[tuple[torch.Tensor, int, bool]]) -> Batch:
-    """Pad crops (frames, delivery, from mid-clip?) to one length."""
-    length = max(len(frames) for frames, _, _ in crops_)
-    channels = silence(len(crops_), length)
-    present = torch.zeros(len(crops_), length // UNIT_FRAMES)
+def collate(crops_: list[tuple[Spoken, bool]]) -> Batch:
+    """Pad crops (clip, from its middle?) to one length."""
+    length = max(len(clip.symbols) for clip, _ in crops_)
+    channels = silence(len(crops_), UNIT_FRAMES * length)
+    symbols = torch.full((len(crops_), length), END)
+    present = torch.zeros(len(crops_), length)
     counts = torch.zeros_like(present)
-    for row, (frames, _, middle) in enumerate(crops_):
-        channels[row, : len(frames)] = frames.float()
-        present[row, : len(frames) // UNIT_FRAMES] = 1.0
-        counts[row, BURN_IN if middle else 0 : len(frames) // UNIT_FRAMES - (2 if middle else 0)] = 1.0
-    delivery = torch.tensor([number for _, number, _ in crops_])
-    return Batch(channels, delivery, present, counts)
+    for row, (clip, middle) in enumerate(crops_):
+        units = len(clip.symbols)
+        channels[row, : UNIT_FRAMES * units] = clip.channels.float()
+        symbols[row, :units] = clip.symbols
+        present[row, :units] = 1.0
+        counts[row, BURN_IN if middle else 0 : units - (2 if middle else 0)] = 1.0
+    delivery = torch.tensor([clip.delivery for clip, _ in crops_])
+    return Batch(channels, symbols, delivery, present, counts)
 
 
 def loss_of(module: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -87,7 +109,8 @@ def loss_of(module: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[s
     assert isinstance(module, Tokenizer)
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         codes = module.codebook.vectors(module.encode(batch.channels, batch.delivery))
-    return reconstruction(module.decoder.at_once(codes * batch.present[..., None], batch.delivery), batch)
+    given = module.decoder.at_once(codes * batch.present[..., None], batch.symbols, batch.delivery)
+    return reconstruction(given, batch)
 
 
 @torch.no_grad()
@@ -161,9 +184,9 @@ def evaluator(clips: list[Spoken]) -> Callable[[torch.nn.Module], dict[str, floa
         assert isinstance(module, Tokenizer)
         found, counts = [], torch.zeros(len(module.codebook.table))
         for clip in clips[:40]:
-            batch = collate([(clip.channels, clip.delivery, False)])
+            batch = collate([(clip, False)])
             units = module.encode(batch.channels, batch.delivery)
-            given = module.decoder.at_once(module.codebook.vectors(units), batch.delivery)
+            given = module.decoder.at_once(module.codebook.vectors(units), batch.symbols, batch.delivery)
             found.append(reconstruction(given, batch)[1])
             counts += torch.bincount(units.flatten(), minlength=len(counts)).float()
         share = counts / counts.sum()

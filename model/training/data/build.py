@@ -59,7 +59,6 @@ def run(path: Path, out: Path, processes: int, read_scenes: Scenes | None = None
     config = build_config.load(path)
     for voice in (*config.users, config.agent):
         build_speakers.require(voice)
-    build_gates.require(config.gates)
     out.mkdir(parents=True, exist_ok=True)
     counts = Counts()
     with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.evaluation.recogniser import Sphinx
 from model.training.data.build_config import Gates
 from model.training.edits import edit_distance
 from model.training.prepare import spoken
@@ -48,15 +49,7 @@ def faults(found: dict[str, Any], gates: Gates) -> list[str]:
     return [name for name, failed in checks.items() if failed]
 
 
-def require(gates: Gates) -> None:
-    """Raises RecogniserError where the gates' recogniser is not installed, before any work is done."""
-    if gates.recogniser == "pocketsphinx":
-        _recogniser()
-
-
 @functools.cache
-def _recogniser() -> Any:
+def _recogniser() -> Sphinx:
     """One a process: it takes a second to load."""
-    from model.evaluation.recogniser import Sphinx
-
     return Sphinx()

@@ -19,10 +19,14 @@ def stream() -> Token2Wav:
     return Token2Wav(voice.decoder, voice.codebook, vocoder.Vocoder(), 2, generator())
 
 
-def in_portions(sizes: list[int]) -> NDArray[np.float32]:
+SYMBOLS = [5, 5, 9, 9, 9, 12, 12, 40, 3, 3, 30, 30, 41]
+
+
+def in_portions(sizes: list[int], symbols: list[int] | None = None) -> NDArray[np.float32]:
     sound, place, parts = stream(), 0, []
     for size in sizes:
-        parts.append(sound.push(UNITS[place : place + size]))
+        part = slice(place, place + size)
+        parts.append(sound.push(UNITS[part], symbols and symbols[part]))
         place += size
     return np.concatenate([*parts, sound.flush()])
 
@@ -33,6 +37,16 @@ def test_portions_equal_one_go(sizes: list[int]) -> None:
     assert len(whole) == 13 * 640
     assert np.abs(whole).max() > 0.01
     assert np.allclose(in_portions(sizes), whole, atol=1e-4)
+    assert np.allclose(in_portions(sizes, SYMBOLS), in_portions([13], SYMBOLS), atol=1e-4)
+
+
+def test_a_unit_sounds_as_the_phone_that_it_is_told() -> None:
+    other = [*SYMBOLS[:6], 13, *SYMBOLS[7:]]
+    told, told_other, untold = (in_portions([13], symbols) for symbols in (SYMBOLS, other, None))
+    changed = np.abs(told - told_other).reshape(13, 640).max(axis=1)
+    assert changed[4:8].max() > 1e-3
+    assert changed[:3].max() < 1e-5  # the decoder looks two units ahead, no further
+    assert np.abs(told - untold).max() > 1e-3
 
 
 def test_sound_follows_its_unit_by_110_ms() -> None:

@@ -9,9 +9,10 @@ from model.nano.frames import CEPSTRUM, CHANNELS
 from model.nano.sampling import SamplingSettings, Speaking
 from model.nano.speech_decoder import states_needed
 from model.nano.states import COMMA, END, QUESTION, SpokenWord, states_of
-from model.nano.units import Tokenizer
+from model.nano.units import UNTOLD, Tokenizer
 from model.training import speech_decoder as stage
-from model.training.units import Spoken, crops, fit, k_means, loss_of
+from model.training.sounding import pointers_of, symbols_of
+from model.training.units import Spoken, collate, crops, fit, k_means, loss_of, spoken
 from model.training.voice_data import Line, VoiceClip, lines_of, speakable
 from tests.model.nano.voice_parts import DECODER, UNITS, generator, sentence, tiny_voice
 
@@ -26,7 +27,7 @@ def clip(**changes: object) -> VoiceClip:
 
 
 def test_symbols_carry_pauses_by_their_marks() -> None:
-    symbols, starts = stage.symbols_of(clip())
+    symbols, starts = symbols_of(clip())
     assert [symbols[2], symbols[5], symbols[6]] == [COMMA, QUESTION, END]
     assert starts == [1, 0, 0, 1, 0, 0, 0]
 
@@ -35,6 +36,23 @@ def test_pointer_follows_the_phones() -> None:
     one = stage.lesson(clip(), torch.arange(10), DECODER)
     assert one is not None
     assert one.pointers.tolist() == [0, 0, 1, 1, 2, 2, 4, 4, 4, 5, 6]
+
+
+def test_the_token_decoder_is_told_what_the_pointer_points_at() -> None:
+    one = spoken(clip(), torch.zeros(40, CHANNELS))
+    symbols = symbols_of(clip())[0]
+    assert one.symbols.tolist() == [symbols[pointer] for pointer in pointers_of(clip(), 10)]
+    assert one.part(3, 6).symbols.tolist() == one.symbols[3:6].tolist()
+    assert one.part(3, 6).channels.shape == (12, CHANNELS)
+
+
+def test_some_crops_are_not_told_and_padding_is_the_end() -> None:
+    stream = crops(noise_clips())(random.Random(0))
+    told = torch.cat([next(stream).symbols for _ in range(20)])
+    assert 0.02 < (told == UNTOLD).all(1).float().mean() < 0.3
+    short, long = noise_clips(2)
+    batch = collate([(short.part(0, 10), False), (long, False)])
+    assert (batch.symbols[0, 10:] == END).all()
 
 
 def test_a_leap_is_not_taught() -> None:
@@ -84,7 +102,7 @@ def noise_clips(count: int = 6) -> list[Spoken]:
     for number in range(count):
         frames = torch.randn(120, CHANNELS, generator=source)
         frames[:, CEPSTRUM + 1] = (frames[:, CEPSTRUM + 1] > 0).float()
-        found.append(Spoken(str(number), frames.half(), number % 8))
+        found.append(Spoken(str(number), frames.half(), torch.arange(30) % END, number % 8))
     return found
 
 

@@ -30,7 +30,6 @@ class AudioTags(html.parser.HTMLParser):
 @needs_engines
 @pytest.mark.slow
 def test_the_toy_build(tmp_path: Path) -> None:
-    pytest.importorskip("pocketsphinx")
     items, counts = built(HERE / "toy.yaml", tmp_path, processes=2)
     assert counts.kept == len(items)
     assert len(items) >= 10

@@ -169,7 +169,6 @@ def test_gates_say_what_is_wrong() -> None:
 @needs_engines
 @pytest.mark.slow
 def test_the_recogniser_tells_right_words_from_wrong() -> None:
-    pytest.importorskip("pocketsphinx")
     text = "the weather is very good and the children are playing in the garden"
     samples = build_speakers.speak(text, VoiceSeed(engine="flite", name="slt", gender="female"), "neutral")
     gates = Gates(max_word_errors=0.5)
