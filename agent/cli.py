@@ -31,7 +31,7 @@ training.add_typer(commands_stages.commands)
 training.add_typer(commands_recipe.commands)
 
 Engine = Annotated[str | None, typer.Option(help="Speech model, see POISE_ENGINE.")]
-JudgeName = Annotated[str | None, typer.Option(help="tuned, rules or timeout.")]
+JudgeName = Annotated[str | None, typer.Option(help="tuned, rules, timeout, or weights of your own (.safetensors).")]
 Persona = Annotated[str | None, typer.Option(help="Name (see `poise personas`) or YAML file.")]
 Person = Annotated[str, typer.Argument(help="Whose memory.")]
 

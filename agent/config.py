@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     device: str = "auto"  # where that model runs: auto, cpu, cuda, cuda:1 ...
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"  # of its weights
     thinking: Literal["none", "tags", "natural"] = "none"  # what it does before it speaks
-    judge: str = "tuned"  # name of a judge (entry points poise.judges)
+    judge: str = "tuned"  # name of a judge (entry points poise.judges), or a file of the tuned judge's weights
     persona: str = "maren"  # name or path of the persona a session begins with
     memory: bool = True  # remember facts across sessions
     lead_s: float = Field(0.4, ge=0.08, le=5.0)  # how far reply audio is sent ahead of its playing

@@ -104,7 +104,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Parts:
     return assemble(
         settings,
         model=_loaded("engine", "poise.engines", settings.engine, ENGINES, _given(settings, embed)),
-        judge=_loaded("judge", "poise.judges", settings.judge, JUDGES, _given(settings, embed)),
+        judge=_judge(settings, embed),
         memory=_memory(settings, embed, clock or RealClock()) if settings.memory and embed else None,
         vad=SileroVad(),
     )
@@ -153,6 +153,15 @@ def _loaded(what: str, group: str, name: str, known: dict[str, str], given: dict
     return load(**{name: value for name, value in given.items() if name in wants})
 
 
+def _judge(settings: Settings, embed: TextEncoder | None) -> Judge:
+    if settings.judge.endswith(".safetensors"):  # weights of one's own for the tuned judge
+        from policies.judge import tuned
+
+        return tuned.load(Path(settings.judge))
+    judge: Judge = _loaded("judge", "poise.judges", settings.judge, JUDGES, _given(settings, embed))
+    return judge
+
+
 def _embed() -> TextEncoder:
     from memory import embed
 
@@ -168,8 +177,7 @@ def _memory(settings: Settings, embed: TextEncoder, clock: Clock) -> MemoryStore
 
 def load_judge(settings: Settings) -> Judge:
     """The judge alone, by the settings' name. Raises PoiseError where it is unknown or cannot be loaded."""
-    judge: Judge = _loaded("judge", "poise.judges", settings.judge, JUDGES, _given(settings, _embed()))
-    return judge
+    return _judge(settings, _embed())
 
 
 def load_engine(settings: Settings) -> SpeechModel:

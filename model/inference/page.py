@@ -39,7 +39,7 @@ def require() -> Any:
 def build(surface: Surface) -> Any:
     """The page as Gradio blocks. Raises PageError where Gradio is not installed."""
     gr = require()
-    with gr.Blocks(title=f"Poise: {surface.name}") as page:
+    with gr.Blocks(title=f"Poise: {surface.name}", analytics_enabled=False) as page:
         gr.Markdown(f"# Poise\nEngine: {surface.name}. Sound stays on this machine.")
         sound = gr.Audio(sources=["microphone", "upload"], type="numpy", label="Recording")
         text = gr.Textbox(label=f"Text, for {' and '.join(WRITTEN)}")

@@ -9,13 +9,21 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from model.interface import PoiseError
+
 DEV_SHARE = 0.08
+
+
+class ExchangesError(PoiseError):
+    """A line of a file of exchanges that does not follow the form."""
+
+    code = "training_input"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """All exchanges of one file as ``{id, tags, pair, split, turns: [{emotion, user, delivery, agent}]}``.
 
-    Members of a pair share the split. Raises ValueError naming the line that does not follow the form.
+    Members of a pair share the split. Raises ExchangesError naming the line that does not follow the form.
     """
     found: list[dict[str, Any]] = []
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -29,13 +37,21 @@ def read(path: Path) -> list[dict[str, Any]]:
         elif line.startswith(("u:", "a:")):
             emotion, bar, text = line[2:].partition("|")
             if not bar or not found:
-                raise ValueError(f"{path.name}:{number}: expected 'u: emotion | words' or 'a: delivery | words'.")
+                wrong = f"{path.name}:{number} is no turn of an exchange: {line!r}."
+                raise ExchangesError(
+                    wrong, "After a line '@ ...', write 'u: emotion | words' or 'a: delivery | words'."
+                )
             if line.startswith("u:"):
                 found[-1]["turns"].append({"emotion": emotion.strip(), "user": text.strip()})
+            elif not found[-1]["turns"]:
+                raise ExchangesError(
+                    f"{path.name}:{number} answers nobody.", "Begin the exchange with a line 'u: ...'."
+                )
             else:
                 found[-1]["turns"][-1].update(delivery=emotion.strip(), agent=text.strip())
         elif line and not line.startswith("#"):
-            raise ValueError(f"{path.name}:{number}: unknown line {line!r}.")
+            wrong = f"{path.name}:{number} is not understood: {line!r}."
+            raise ExchangesError(wrong, "Begin it with '@', 'u:', 'a:', or with '#' for a remark.")
     return found
 
 

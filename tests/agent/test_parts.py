@@ -9,6 +9,7 @@ import pytest
 from agent import parts
 from agent.config import Settings
 from agent.parts import UnknownPartError
+from policies.judge import tuned
 from tests.agent.tiny_engine import TinyModel
 
 
@@ -42,3 +43,12 @@ def test_an_unknown_name_is_told_with_those_there_are(tmp_path: Path, given: dic
     with pytest.raises(UnknownPartError) as caught:
         parts.build(Settings(home=tmp_path, memory=False, **given))  # type: ignore[arg-type]
     assert told in str(caught.value)
+
+
+def test_a_judge_may_be_a_file_of_weights(tmp_path: Path):
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(tuned.WEIGHTS.read_bytes())
+    assert parts.load_judge(Settings(home=tmp_path, judge=str(mine))).name == "tuned"
+    mine.write_bytes(b"no weights")
+    with pytest.raises(tuned.WeightsError, match=r"mine\.safetensors are missing or damaged"):
+        parts.load_judge(Settings(home=tmp_path, judge=str(mine)))

@@ -82,13 +82,6 @@ def test_pairs_of_exchanges_stay_on_one_side(tmp_path: Path) -> None:
     assert all(a["split"] == b["split"] for a, b in zip(read[::2], read[1::2], strict=True))
 
 
-def test_a_faulty_exchange_is_named_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "x.exchanges"
-    path.write_text("@ tags=x\nu: sad Line.\n")
-    with pytest.raises(ValueError, match=r"x\.exchanges:2"):
-        exchanges.read(path)
-
-
 def test_mels_are_made_once_and_cut_by_clip(tmp_path: Path) -> None:
     add(tmp_path, "a", np.zeros(1600, np.float32))
     add(tmp_path, "b", np.random.default_rng(0).normal(0, 0.1, 3200).astype(np.float32))
