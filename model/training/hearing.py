@@ -8,10 +8,12 @@ beam search are not its business (see `benchmarks/transcript.py` for word error 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -181,7 +183,10 @@ class Turns:
 
     def ahead(self, chance: random.Random) -> Iterator[list[Example]]:
         """`batches`, composed by another process while the net learns."""
-        return iter(DataLoader(_Ahead(self, chance.getrandbits(64)), batch_size=None, num_workers=1, prefetch_factor=4))
+        ahead: dict[str, Any] = {"num_workers": 1, "prefetch_factor": 4, "multiprocessing_context": "fork"}
+        if sys.platform != "linux":  # elsewhere a process would begin with a copy of all data
+            ahead = {}
+        return iter(DataLoader(_Ahead(self, chance.getrandbits(64)), batch_size=None, **ahead))
 
     def timed_batches(self, chance: random.Random) -> Iterator[list[Example]]:
         """An endless stream of short turns whose phones are known in time."""
