@@ -30,14 +30,14 @@ CALM = 0.5  # brings confidences nearer to the share of right words: phones are 
 class Search:
     """How hard to search and what to believe; tuned on development recordings."""
 
-    beam: int = 100  # hypotheses kept per frame
-    margin: float = 14.0  # nats below the best at which a hypothesis is dropped
+    beam: int = 250  # hypotheses kept per frame
+    margin: float = 18.0  # nats below the best at which a hypothesis is dropped
     floor: float = -8.0  # phones less likely than this (ln, against the best of the frame) are not tried
-    language: float = 0.75  # weight of the language model
+    language: float = 1.05  # weight of the language model
     outlook: float = 0.8  # weight of the unigram look-ahead inside words
     bonus: float = 0.0  # nats per word
-    blank: float = -1.0  # nats added to the blank
-    patience: int = 60  # frames after which a word is settled even if others are still possible
+    blank: float = -0.7  # nats added to the blank
+    patience: int = 120  # frames after which a word is settled even if others are still possible
     rest: int = 5  # blank frames after which an unfinished word is no longer waited for
     unfinished: float = 4.0  # nats by which an unfinished word must lead to hold back the words before it
 

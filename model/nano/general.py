@@ -56,7 +56,7 @@ class Mixture:
             raise ValueError(f"Expected {own.size - 2} words (at most {_MASK - 2}), got {len(words)}.")
         self._own, self._general = own, model()
         self._words = [*words, "<s>", "</s>"]
-        self._none = len(self._words)  # stands for "no word" in a state
+        self._start = len(words)  # also stands where there are no words yet
         self._shares = np.log([share, 1.0 - share])
 
     @property
@@ -66,28 +66,24 @@ class Mixture:
 
     def state(self, symbols: list[int]) -> int:
         """The state after a sequence of symbols."""
-        last, before = ([*symbols[:-3:-1], self._none, self._none])[:2]
+        last, before = ([*symbols[:-3:-1], self._start, self._start])[:2]
         return self._own.state(symbols) << 2 * _BITS | last << _BITS | before
 
     def unigrams(self) -> Floats:
         """ln probabilities [size] without any context."""
-        broad = [self._broad(symbol, self._none, self._none) for symbol in range(self.size)]
-        return self._mixed(np.array(broad), self._own.unigrams())
+        return self._mixed([self._general.prob([word]) for word in self._words], self._own.unigrams())
 
     def score(self, states: Ints, symbols: Ints) -> tuple[Floats, Ints]:
         """ln probability of each symbol after each state [n], and the states that follow [n]."""
         states, symbols = np.asarray(states, np.int64), np.asarray(symbols, np.int64)
         last, before = states >> _BITS & _MASK, states & _MASK
+        prob, words = self._general.prob, self._words  # asked for hundreds of words every 160 ms
         rows = zip(symbols.tolist(), last.tolist(), before.tolist(), strict=True)
-        broad = np.array([self._broad(*row) for row in rows])
+        broad = [prob([words[symbol], words[one], words[two]]) for symbol, one, two in rows]  # the newest word first
         near, own = self._own.score(states >> 2 * _BITS, symbols)
         return self._mixed(broad, near), own << 2 * _BITS | symbols << _BITS | last
 
-    def _broad(self, symbol: int, last: int, before: int) -> float:
-        """ln probability in the general model, which wants the newest word first."""
-        gram = [self._words[n] for n in (symbol, last, before) if n != self._none]
-        return max(LN * float(self._general.prob(gram)), LEAST)
-
-    def _mixed(self, broad: NDArray[np.float64], own: Floats) -> Floats:
-        mixed: Floats = np.logaddexp(self._shares[0] + broad, self._shares[1] + own).astype(np.float32)
+    def _mixed(self, broad: list[int], own: Floats) -> Floats:
+        general = np.maximum(LN * np.array(broad), LEAST)
+        mixed: Floats = np.logaddexp(self._shares[0] + general, self._shares[1] + own).astype(np.float32)
         return mixed

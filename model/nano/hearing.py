@@ -132,6 +132,8 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """The audio encoder. ``forward`` for training on whole turns, ``step`` for one chunk."""
 
+    priors: torch.Tensor
+
     def __init__(self, config: HearingConfig | None = None) -> None:
         super().__init__()
         self.config = config or HearingConfig()
@@ -141,6 +143,7 @@ class Encoder(nn.Module):
         self.shrink, self.widen = nn.Linear(2 * dim, dim), nn.Linear(dim, 2 * dim)
         self.norm = nn.LayerNorm(dim)
         self.phones = nn.Linear(dim, phones.COUNT)
+        self.register_buffer("priors", torch.zeros(phones.COUNT))  # ln mean posterior of each phone, once trained
         self.adapter = nn.Conv1d(2 * dim, dim, self.config.chunk, stride=self.config.chunk)
         self.emotion = nn.Sequential(nn.Linear(2 * dim, dim), nn.SiLU(), nn.Linear(dim, len(EMOTIONS)))
         self.event = nn.Linear(dim, len(EVENTS))

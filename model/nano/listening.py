@@ -25,6 +25,7 @@ SPEECH_ON = 0.5  # VAD probability from which a chunk counts as speech
 RECENT = 4  # chunks of speech that make the "recent" state (0.64 s)
 EMOTION_AFTER_S = 0.48  # less speech than this does not tell an emotion
 SILENCE_DB = -100.0
+PRIOR = 0.3  # share of the priors that is taken off posteriors before the search (Bourlard & Morgan 1994 take all)
 
 
 class Ears:
@@ -32,6 +33,7 @@ class Ears:
 
     def __init__(self, encoder: Encoder, emotions: EmotionHead, vocabulary: Vocabulary) -> None:
         self.encoder, self.emotions, self.vocabulary = encoder, emotions, vocabulary
+        self.priors: NDArray[np.float32] = (PRIOR * encoder.priors).numpy()
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Ears:
@@ -130,6 +132,7 @@ class Hearing:
     def __init__(self, ears: Ears) -> None:
         self._encoder = ears.encoder
         self._ear = Ear(ears.encoder)
+        self._priors = ears.priors
         self._decoder = Decoder(ears.vocabulary)
         self._manner = Manner(ears.encoder, ears.emotions)
 
@@ -141,7 +144,7 @@ class Hearing:
 
     def take(self, chunk: Chunk, logp: NDArray[np.float32], state: torch.Tensor) -> Percept:
         """The percept of a chunk whose posteriors [4, phones] and manner state [dim] are known already."""
-        self._decoder.step(logp)
+        self._decoder.step(logp - self._priors)
         self._manner.add(state, logp, chunk)
         return self._percept(chunk, state, self._decoder.transcript())
 

@@ -22,7 +22,7 @@ from model.nano.weights import FOLDER
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-GENERAL = 0.5  # share of general English in the language model
+GENERAL = 0.9  # share of general English in the language model
 
 
 class Vocabulary:

@@ -298,5 +298,14 @@ def train(
         encoder, turns.ahead, loss_of, work / "hearing", plan,
         evaluate=lambda module: evaluate(module, dev, pronounce),
     )  # fmt: skip
+    encoder.priors.copy_(priors(encoder, turns.batches(random.Random(0))))
     weights.save(encoder, "hearing", out)
     return figures
+
+
+@torch.inference_mode()
+def priors(encoder: Encoder, batches: Iterator[list[Example]], count: int = 24) -> torch.Tensor:
+    """ln mean posterior of each phone [phones] over ``count`` batches."""
+    encoder.eval()
+    heard = (encoder(torch.from_numpy(np.stack([turn.mel for turn in next(batches)]))).logp for _ in range(count))
+    return torch.cat([logp.flatten(0, 1) for logp in heard]).exp().mean(0).clamp_min(1e-6).log()

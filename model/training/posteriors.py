@@ -17,6 +17,7 @@ import torch
 
 from model.nano import weights
 from model.nano.hearing import Encoder
+from model.nano.listening import PRIOR
 from model.training.mels import Mels, padded
 
 
@@ -29,7 +30,7 @@ def dump(encoder: Encoder, source: Mels, out: Path, split: str, corpus: str | No
     for number, clip in enumerate(clips):
         mel = source[clip]
         heard = encoder(torch.from_numpy(padded(mel, 64))[None])
-        found[f"logp_{number}"] = heard.logp[0].numpy().astype(np.float16)
+        found[f"logp_{number}"] = (heard.logp[0] - PRIOR * encoder.priors).numpy().astype(np.float16)
         found[f"text_{number}"], found[f"id_{number}"] = clip.text, clip.id
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(out, **found)

@@ -22,7 +22,7 @@ from model.training.edits import edit_distance
 from model.training.wording import spoken
 
 GRID = {
-    "language": (0.4, 0.6, 0.8, 1.0, 1.3),
+    "language": (0.6, 0.8, 0.9, 1.05, 1.2),
     "bonus": (-0.5, 0.0, 0.5, 1.0, 2.0),
     "blank": (-2.0, -1.0, 0.0),
     "outlook": (0.3, 0.6, 1.0),
