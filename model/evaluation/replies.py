@@ -19,9 +19,10 @@ import numpy as np
 
 from model.inference.nano import feeling
 from model.inference.tasks import Request, Surface
-from model.interface import PoiseError, TextEncoder
+from model.interface import TextEncoder
 from model.nano.wording import loops
 from model.training import exchanges
+from model.training.exchanges import ExchangesError
 from model.training.prepare import spoken
 
 SHIFT = 7  # places by which replies are moved for the shuffled baseline
@@ -29,12 +30,6 @@ SURE = 0.7  # of the true emotion in the posterior that the engine is given
 MISHEARD = 0.3  # share of words heard wrongly in the second condition
 USUAL = 0.05  # share of an emotion's answers from which a delivery is usual for it
 _MARKUP = re.compile(r"<\|?[a-z_/&]+\|?>|\[[A-Z_]+\]|\ufffd", re.I)
-
-
-class ExchangesError(PoiseError):
-    """There are no exchanges to measure replies with."""
-
-    code = "no_exchanges"
 
 
 @dataclass(frozen=True)
@@ -59,10 +54,7 @@ class Reply:
 
 def openings(folder: Path, split: str = "dev") -> list[Opening]:
     """First turns of the exchanges of a folder. Raises ExchangesError where there are none, or a file is damaged."""
-    try:
-        found = [one for path in sorted(folder.glob("*.exchanges")) for one in exchanges.read(path)]
-    except ValueError as error:
-        raise ExchangesError(str(error), "Mend the line.") from None
+    found = [one for path in sorted(folder.glob("*.exchanges")) for one in exchanges.read(path)]
     first = [one["turns"][0] for one in found if one["split"] == split and "agent" in one["turns"][0]]
     if not first:
         raise ExchangesError(f"{folder} holds no exchanges of the split {split!r}.", "Give a folder of *.exchanges.")

@@ -15,7 +15,7 @@ DEV_SHARE = 0.08
 
 
 class ExchangesError(PoiseError):
-    """A line of a file of exchanges that does not follow the form."""
+    """Exchanges are missing, or a line of them does not follow the form."""
 
     code = "training_input"
 

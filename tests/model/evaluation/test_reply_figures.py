@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model.evaluation import replies
-from model.evaluation.replies import ExchangesError, Opening, Reply
+from model.evaluation.replies import Opening, Reply
+from model.training.exchanges import ExchangesError
 from tests.model.inference.echo_surface import EchoSurface
 from tests.model.nano.reply_parts import bag
 
